@@ -1,0 +1,320 @@
+"""Time in the region: a queue of events, and processes of which only one runs at a moment.
+
+Simulated, time jumps from event to event and every reading of the wall clock in this process follows it. Real, the
+same queue waits. While a clock is open `time.sleep` is its own: that is the one substitution in the project.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import count
+from typing import NoReturn
+
+import time_machine
+
+really_sleep = time.sleep
+"""For code of the region that waits on the machine itself, whatever the clock."""
+
+
+class Died(BaseException):
+    """A process was killed. No `Exception`, so that no handler of errors survives its own death."""
+
+
+def minutes(number: float) -> float:
+    """So many minutes, in seconds."""
+    return number * 60
+
+
+def hours(number: float) -> float:
+    """So many hours, in seconds."""
+    return number * 3600
+
+
+class Process:
+    """A thread that runs only while it holds the baton. `result` or `error` is set when it is `done`."""
+
+    def __init__(self, name: str, enter: Callable[[], None] | None, leave: Callable[[], None] | None) -> None:
+        self.name = name
+        self.enter = enter or (lambda: None)
+        self.leave = leave or (lambda: None)
+        self.turn = _taken()
+        self.wake = 0
+        self.caller: object = None
+        self.busy_until = 0.0
+        self.deadline: float | None = None
+        self.done = self.killed = self.timed_out = False
+        self.result: object = None
+        self.error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        state = "timed out" if self.timed_out else "killed" if self.killed else "done" if self.done else "running"
+        return f"<{self.name}, {state}>"
+
+
+def _taken() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+class Event:
+    """Something that will happen. Cancelled, it does not."""
+
+    def __init__(self, happen: Callable[[], object], background: bool) -> None:
+        self.happen = happen
+        self.background = background
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Never happen."""
+        self.cancelled = True
+
+
+class _Traveller(time_machine.Traveller):
+    """What `time.time()` and `datetime.now()` read: the clock, as the thread that asks sees it."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(0, None, False)
+        self._clock = clock
+
+    def time_ns(self) -> int:
+        return round(self._clock.now() * 1_000_000) * 1000
+
+
+class Clock:
+    """The queue of events and the baton. One is open at a time in a process of the operating system."""
+
+    def __init__(self, start: datetime, real: bool = False) -> None:
+        self.real = real
+        self._now = start.timestamp()
+        self._queue: list[tuple[float, int, Event]] = []
+        self._numbers = count()
+        self._changed = threading.Condition()
+        self._kernel_turn = _taken()
+        self._kernel: int | None = None
+        self._limit = float("inf")
+        self._watched = False
+        self._mine = threading.local()
+        self._running: Process | None = None
+        self.processes: list[Process] = []
+
+    def open(self) -> None:
+        """Take over the wall clock (simulated) and `time.sleep`."""
+        if not self.real:
+            self._travel = time_machine.travel(0, tick=False)
+            self._travel.start()
+            # A pool thread has a time of its own, which `move_to` cannot express; the stack is read at every call.
+            time_machine.traveller_stack[-1] = _Traveller(self)
+        time.sleep = self.sleep
+
+    def close(self) -> None:
+        """Kill what still runs and give the wall clock and `time.sleep` back."""
+        try:
+            for process in list(self.processes):
+                self.kill(process)
+                while not process.done:
+                    self._hand_over(process)
+        finally:
+            time.sleep = really_sleep
+            if not self.real:
+                self._travel.stop()
+
+    def now(self) -> float:
+        """Seconds since 1970, as the calling thread sees them."""
+        if self.real:
+            return time.time()
+        process: Process | None = getattr(self._mine, "process", None)
+        own: float = getattr(self._mine, "now", 0.0)
+        return max(self._now, own, process.busy_until if process and not own else 0.0)
+
+    def moment(self) -> datetime:
+        """Now, as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.now(), UTC)
+
+    def at(self, when: float, happen: Callable[[], object], background: bool = False) -> Event:
+        """Let `happen` run in the kernel at `when`. Background events (schedules) do not keep the region from being quiet."""
+        event = Event(happen, background)
+        with self._changed:
+            heapq.heappush(self._queue, (when, next(self._numbers), event))
+            self._changed.notify_all()
+        return event
+
+    def after(self, seconds: float, happen: Callable[[], object], background: bool = False) -> Event:
+        """Let `happen` run in the kernel so many seconds from now."""
+        return self.at(self.now() + seconds, happen, background)
+
+    def post(self, happen: Callable[[], object]) -> Event:
+        """Hand work from a thread of the machines to the kernel."""
+        return self.after(0, happen)
+
+    def spawn(
+        self,
+        work: Callable[[], object],
+        name: str,
+        *,
+        seconds: float | None = None,
+        enter: Callable[[], None] | None = None,
+        leave: Callable[[], None] | None = None,
+    ) -> Process:
+        """Start a process, which dies after so many seconds. `enter` and `leave` run whenever it gets and gives the baton."""
+        process = Process(name, enter, leave)
+        self.processes.append(process)
+        thread = threading.Thread(target=self._live, args=(process, work), name=name, daemon=True)
+        if seconds is not None:
+            process.deadline = self.now() + seconds
+            self.at(process.deadline, lambda: self._time_out(process), background=True)
+        thread.start()
+        self.after(0, lambda: self._hand_over(process))
+        return process
+
+    def kill(self, process: Process) -> None:
+        """End a process: from now on all it does in the region raises `Died`."""
+        if not process.done:
+            process.killed = True
+            process.wake += 1
+            self.after(0, lambda: self._hand_over(process))
+
+    def current(self) -> Process | None:
+        """The process that the calling thread is, or works for."""
+        process: Process | None = getattr(self._mine, "process", None)
+        if process is None and threading.get_ident() != self._kernel:
+            process = self._running
+        return process
+
+    def die(self) -> NoReturn:
+        """End the process that calls, here and now."""
+        if process := self.current():
+            process.killed = True
+        raise Died(process.name if process else "nobody")
+
+    def check(self) -> None:
+        """Raise `Died` in a thread of a process that was killed."""
+        process = self.current()
+        if process and process.killed:
+            raise Died(process.name)
+
+    def sleep(self, seconds: float) -> None:
+        """What `time.sleep` does while the clock is open: let `seconds` pass for the thread that calls."""
+        if getattr(self._mine, "busy", False) or threading.get_ident() == self._kernel:
+            self._sleep_inside(seconds)
+        elif process := getattr(self._mine, "process", None):
+            self._sleep_in(process, seconds)
+        elif threading.current_thread() is threading.main_thread():
+            self.run(at_most=seconds)
+        else:
+            self._sleep_in_pool(seconds)
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Inside, the calling thread acts for AWS itself: the baton stays, and waiting is waiting."""
+        self._mine.busy = True
+        try:
+            yield
+        finally:
+            self._mine.busy = False
+
+    def run(self, until: Callable[[], bool] | Process | None = None, at_most: float | None = None) -> bool:
+        """Let time pass until the process is done, the claim holds, or so many seconds went by. True: it came to pass."""
+        if self._kernel is not None:
+            raise RuntimeError("time is already running: an event cannot let time pass")
+        holds = (lambda: until.done) if isinstance(until, Process) else until or (lambda: False)
+        self._limit = float("inf") if at_most is None else self.now() + at_most
+        self._watched = until is not None and not isinstance(until, Process)
+        self._kernel = threading.get_ident()
+        try:
+            while not (held := holds()) and (event := self._next()):
+                event.happen()
+            return held
+        finally:
+            self._kernel = None
+
+    def is_quiet(self) -> bool:
+        """Whether nothing runs and nothing but background events is to come."""
+        pending = any(not event.background and not event.cancelled for _, _, event in self._queue)
+        return not pending and not self.processes
+
+    def _next(self) -> Event | None:
+        with self._changed:
+            while True:
+                while self._queue and self._queue[0][2].cancelled:
+                    heapq.heappop(self._queue)
+                when = self._queue[0][0] if self._queue else float("inf")
+                if when <= self._limit and (not self.real or when <= time.time()):
+                    self._now = max(self._now, when)
+                    return heapq.heappop(self._queue)[2]
+                if not self.real or time.time() >= self._limit:
+                    self._now = self._now if self._limit == float("inf") else self._limit
+                    return None
+                # An hour at most: a wait for ever on a condition cannot be interrupted from the keyboard.
+                self._changed.wait(min(when, self._limit, time.time() + hours(1)) - time.time())
+
+    def _live(self, process: Process, work: Callable[[], object]) -> None:
+        self._mine.process = process
+        process.turn.acquire()
+        try:
+            self.check()
+            process.result = work()
+            self._sleep_in(process, 0)
+        except BaseException as error:
+            process.error = error
+        finally:
+            process.done = True
+            self.processes.remove(process)
+            self._kernel_turn.release()
+
+    def _hand_over(self, process: Process) -> None:
+        if process.done:
+            return
+        self._running = process
+        process.enter()
+        try:
+            process.turn.release()
+            self._kernel_turn.acquire()
+        finally:
+            self._running = None
+            process.leave()
+
+    def _time_out(self, process: Process) -> None:
+        if not process.done:
+            process.timed_out = True
+            self.kill(process)
+
+    def _sleep_in(self, process: Process, seconds: float) -> None:
+        self.check()
+        wake = self.now() + max(0.0, seconds)
+        if not self.real and not self._watched and wake <= self._limit and not self._due_before(wake):
+            self._now = wake
+            return
+        process.wake += 1
+        ticket = process.wake
+        self.at(wake, lambda: self._hand_over(process) if process.wake == ticket else None)
+        self._kernel_turn.release()
+        process.turn.acquire()
+        self.check()
+
+    def _due_before(self, wake: float) -> bool:
+        return bool(self._queue) and self._queue[0][0] <= wake
+
+    def _sleep_in_pool(self, seconds: float) -> None:
+        process = self.current()
+        self.check()
+        if self.real or process is None:
+            really_sleep(seconds if self.real else 0)
+            return
+        self._mine.process = process
+        own = getattr(self._mine, "now", self._now)
+        self._mine.now = max(own, self._now) + seconds
+        process.busy_until = max(process.busy_until, self._mine.now)
+        if process.deadline is not None and self._mine.now > process.deadline:
+            process.timed_out = process.killed = True
+            self.check()
+
+    def _sleep_inside(self, seconds: float) -> None:
+        if not self.real:
+            raise RuntimeError("AWS itself does not sleep: it plans an event")
+        really_sleep(seconds)
