@@ -1,0 +1,25 @@
+"""An AWS region on this machine: the demo, the tests, the bench and `sam local` stand on it."""
+
+from __future__ import annotations
+
+from region.clock import Died, hours, minutes
+from region.faults import Death, Interleave, Lag, LostAnswer, ServerError, Stuck, Throttle
+from region.region import Failed, Region, StillWaiting
+from region.simulated import Simulated
+
+__all__ = [
+    "Death",
+    "Died",
+    "Failed",
+    "Interleave",
+    "Lag",
+    "LostAnswer",
+    "Region",
+    "ServerError",
+    "Simulated",
+    "StillWaiting",
+    "Stuck",
+    "Throttle",
+    "hours",
+    "minutes",
+]
