@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from region.clock import Died, hours, minutes
+from region.failure import Failed
 from region.faults import Death, Interleave, Lag, LostAnswer, ServerError, Stuck, Throttle
-from region.region import Failed, Region, StillWaiting
+from region.region import Region, StillWaiting
 from region.simulated import Simulated
 
 __all__ = [

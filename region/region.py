@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from region.calls import Wire
 from region.clock import Clock, Process
+from region.failure import Failed
 from region.faults import Faults
 
 if TYPE_CHECKING:
@@ -22,15 +23,6 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 NAME = "eu-central-1"
-
-
-class Failed(Exception):
-    """An invocation raised: the type and the message that Lambda would answer."""
-
-    def __init__(self, error_type: str, message: str) -> None:
-        super().__init__(f"{error_type}: {message}")
-        self.error_type = error_type
-        self.message = message
 
 
 class StillWaiting(AssertionError):
