@@ -1,0 +1,1 @@
+"""Watchkeeper's layer: the use cases of its Lambda functions and what they stand on."""

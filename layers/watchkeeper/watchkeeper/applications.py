@@ -1,0 +1,50 @@
+"""Applications: which there are, by the names on their resources, and handing each on to an invocation of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import TYPE_CHECKING
+
+from watchkeeper.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mypy_boto3_lambda import LambdaClient
+
+    from watchkeeper.look import Look
+
+logger = logging.getLogger(__name__)
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+WHAT_A_NAME_IS = "it may have letters, digits, dots, dashes and underscores"
+
+
+def asked_for(look: Look, watched: Iterable[str]) -> list[str]:
+    """The names (or patterns) to ask AWS for: the look's application, else all that are watched. Raises Refused."""
+    if look.application is None:
+        return list(watched)
+    if not NAME.fullmatch(look.application):
+        raise Refused(f"{look.application!r} is no name of an application: {WHAT_A_NAME_IS}.")
+    return [look.application]
+
+
+def refuse_unknown(look: Look, existing: Iterable[str], all_names: Iterable[str]) -> None:
+    """Raises Refused, with the names that exist, when the look's application is not among the existing."""
+    if look.application is not None and look.application not in set(existing):
+        names = (
+            ", ".join(sorted(set(all_names)))
+            or "none: tag a volume watchkeeper:application and watchkeeper:role=database"
+        )
+        raise Refused(f"There is no application {look.application!r}; those that exist are: {names}.")
+
+
+def hand_on(client: LambdaClient, function: str, look: Look, names: Iterable[str]) -> list[str]:
+    """Invokes the function for each application, asynchronously and with the same time; the names, in order."""
+    handed = sorted(names)
+    for name in handed:
+        client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(look.to_event(name)).encode())
+        logger.info("application handed on", extra={"application": name})
+    return handed

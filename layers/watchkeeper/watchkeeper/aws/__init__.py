@@ -1,0 +1,1 @@
+"""The only boto3 calls of the use cases, one noun to a module."""

@@ -1,0 +1,57 @@
+"""Database hosts: the instances that databases' volumes are attached to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """An EC2 instance; `volumes` are all that are attached to it, `root` the one that it boots from."""
+
+    id: str
+    state: str
+    root: str | None = None
+    volumes: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_boto(cls, instance: InstanceTypeDef) -> Host:
+        """A host as DescribeInstances answers it."""
+        devices = {
+            mapping.get("DeviceName", ""): mapping["Ebs"]["VolumeId"]
+            for mapping in instance.get("BlockDeviceMappings", [])
+            if "VolumeId" in mapping.get("Ebs", {})
+        }
+        return cls(
+            instance["InstanceId"],
+            instance["State"]["Name"],
+            devices.get(instance.get("RootDeviceName", "")),
+            tuple(sorted(devices.values())),
+            tags.read(instance.get("Tags", [])),
+        )
+
+
+def find(ec2: EC2Client, ids: Sequence[str]) -> dict[str, Host]:
+    """The hosts with these ids that exist, by id; asked by filter, so that one that is gone is left out and no error.
+
+    A filter takes 200 values at most: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
+    """
+    found: dict[str, Host] = {}
+    for start in range(0, len(ids), 200):
+        pages = ec2.get_paginator("describe_instances").paginate(
+            Filters=[{"Name": "instance-id", "Values": list(ids[start : start + 200])}]
+        )
+        for page in pages:
+            for reservation in page["Reservations"]:
+                found |= {one["InstanceId"]: Host.from_boto(one) for one in reservation["Instances"]}
+    return found

@@ -1,0 +1,56 @@
+"""Database volumes: found by their tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import VolumeTypeDef
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """An EBS volume that is tagged as a database's; `host` is the instance that it is attached to."""
+
+    id: str
+    application: str
+    created: datetime
+    host: str | None = None
+    size_gib: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_boto(cls, volume: VolumeTypeDef) -> Volume:
+        """A volume as DescribeVolumes answers it. Only Multi-Attach ones have several attachments; the first counts."""
+        words = tags.read(volume.get("Tags", []))
+        attachments = [
+            one for one in volume.get("Attachments", []) if one.get("State") in ("attaching", "attached", "busy")
+        ]
+        return cls(
+            volume["VolumeId"],
+            words.get(tags.APPLICATION, ""),
+            volume["CreateTime"],
+            attachments[0].get("InstanceId") if attachments else None,
+            volume["Size"],
+            words,
+        )
+
+
+def find(ec2: EC2Client, applications: Sequence[str]) -> list[Volume]:
+    """The database volumes of the applications with these names (`*` matches any text), in the order of their ids."""
+    pages = ec2.get_paginator("describe_volumes").paginate(
+        Filters=[
+            {"Name": f"tag:{tags.APPLICATION}", "Values": list(applications)},
+            {"Name": f"tag:{tags.ROLE}", "Values": [tags.DATABASE]},
+        ],
+        PaginationConfig={"PageSize": 1000},
+    )
+    found = [Volume.from_boto(volume) for page in pages for volume in page["Volumes"]]
+    return sorted(found, key=lambda volume: volume.id)

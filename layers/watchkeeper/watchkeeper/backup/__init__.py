@@ -1,0 +1,1 @@
+"""Snapshots of databases: one application-consistent set per database and run."""

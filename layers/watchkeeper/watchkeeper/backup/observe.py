@@ -1,0 +1,50 @@
+"""Reads the databases that a look is about: volumes, hosts and sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from watchkeeper import applications
+from watchkeeper.aws import hosts, snapshots, volumes
+from watchkeeper.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_ec2 import EC2Client
+
+    from watchkeeper.aws.hosts import Host
+    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.volumes import Volume
+    from watchkeeper.look import Look
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The applications that were looked at: their database volumes, the hosts of these, and sets, oldest first."""
+
+    volumes: Mapping[str, Sequence[Volume]]
+    hosts: Mapping[str, Host]
+    sets: Mapping[str, Sequence[SnapshotSet]]
+
+
+def observe(ec2: EC2Client, look: Look, watched: Sequence[str]) -> State:
+    """Reads the databases that a look is about, in pages. Raises Refused when it names one that does not exist."""
+    names = applications.asked_for(look, watched)
+    if look.application and not any(fnmatchcase(look.application, pattern) for pattern in watched):
+        raise Refused(
+            f"{look.application!r} is not watched by this stack, whose parameter Applications is {','.join(watched)}."
+        )
+    found = volumes.find(ec2, names)
+    taken, _ = snapshots.sort_out(snapshots.find(ec2, names))
+    existing = {volume.application for volume in found} | {one.application for one in taken}
+    if look.application and not existing:
+        applications.refuse_unknown(look, existing, [volume.application for volume in volumes.find(ec2, watched)])
+    hosting = sorted({volume.host for volume in found if volume.host})
+    return State(
+        {name: [volume for volume in found if volume.application == name] for name in sorted(existing)},
+        hosts.find(ec2, hosting),
+        {name: [one for one in taken if one.application == name] for name in sorted(existing)},
+    )

@@ -1,0 +1,49 @@
+"""Watchkeeper's tags: the words that people write and the words that it remembers by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mypy_boto3_ec2.type_defs import TagTypeDef
+
+PREFIX = "watchkeeper:"
+
+APPLICATION = PREFIX + "application"
+ROLE = PREFIX + "role"
+ADDRESS = PREFIX + "address"
+KEEP = PREFIX + "keep"
+FILES = PREFIX + "files"
+PAUSED = PREFIX + "paused"
+
+RUN = PREFIX + "run"
+SET = PREFIX + "set"
+VOLUMES = PREFIX + "volumes"
+CONSISTENCY = PREFIX + "consistency"
+FROZEN_MS = PREFIX + "frozen-ms"
+LSN = PREFIX + "lsn"
+PROVEN_AT = PREFIX + "proven-at"
+
+DATABASE = "database"
+DATABASE_HOST = "database-host"
+SNAPSHOT = "snapshot"
+NOT_OURS = "not-ours"
+
+WRITTEN_BY_PEOPLE = (APPLICATION, ROLE, ADDRESS, KEEP, FILES, PAUSED)
+WRITTEN_BY_WATCHKEEPER = (RUN, SET, VOLUMES, CONSISTENCY, FROZEN_MS, LSN, PROVEN_AT)
+ROLES = (DATABASE, DATABASE_HOST, "web-node", "web-pool", "database-launch", SNAPSHOT, NOT_OURS)
+
+# A resource takes 50 tags at most: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
+MOST = 50
+
+
+def read(tags: Iterable[TagTypeDef]) -> dict[str, str]:
+    """The tags of a resource as AWS lists them, as a mapping of key to value."""
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def write(tags: Mapping[str, str]) -> list[TagTypeDef]:
+    """A mapping of key to value, as AWS takes it."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
