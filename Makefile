@@ -1,0 +1,63 @@
+# Every command that this project has. `make demo` and `make test` need nothing done before.
+
+PYTHON ?= python3
+DEV := .venv/dev/bin
+SAM := .venv/sam/bin
+export SAM_CLI_TELEMETRY := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check system build deploy local bench pins
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: .venv/demo/.made ## run the main job on this machine and tell its story
+	@.venv/demo/bin/python -m region.demo
+
+test: .venv/dev/.made ## run every test that this machine can, and say which it cannot (root runs the most)
+	@$(DEV)/pytest $(TESTS)
+
+check: .venv/dev/.made .venv/sam/.made ## check everything that needs no running: style, types, template, scripts
+	$(DEV)/ruff format --check --quiet
+	$(DEV)/ruff check --quiet
+	$(DEV)/mypy
+	PYTHONPATH=.:layers/watchkeeper $(DEV)/lint-imports --no-logo
+	PATH="$(DEV):$$PATH" $(DEV)/python tools/check_documents.py documents/*.yaml
+	$(SAM)/cfn-lint template.yaml examples/*.yaml
+	$(SAM)/sam validate --lint
+
+# What tests/disks, tests/sam_local and the second half of the demo stand on. Debian alone is provided for.
+PACKAGES := debootstrap docker.io iproute2 postgresql postgresql-contrib python3-venv tini util-linux xfsprogs
+
+system: ## (with sudo, on Debian) install the packages of the real-disk parts
+	@tools/install_packages $(PACKAGES)
+
+build: .venv/sam/.made ## build the layer and the functions into .aws-sam
+	@$(SAM)/sam build
+
+deploy: build ## deploy to the AWS account of your credentials, asking for what it needs
+	@$(SAM)/sam deploy --guided
+
+bench: .venv/dev/.made .venv/awscli/.made ## measure again what docs/figures.md says (an hour; with sudo, on disks too)
+	@$(DEV)/python -m bench
+
+# An environment is made again when its pins change. pip takes them as they are (--no-deps: they are complete) and leaves the
+# compiling of what is imported to the first import, which halves the wait.
+SECONDS_demo := 15
+SECONDS_dev := 30
+SECONDS_sam := 35
+SECONDS_awscli := 15
+.venv/%/.made: requirements/%.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Watchkeeper needs Python 3.11 or newer, and $(PYTHON) is %d.%d: make PYTHON=python3.13 …" % sys.version_info[:2])'
+	@echo "Making the environment .venv/$* (about $(SECONDS_$*) seconds, once)"
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip install -qq --disable-pip-version-check --no-compile --no-deps --require-hashes -r $<
+	@touch $@
+
+# The pins, made again from the *.in files by uv (pip install uv), for every platform and Python that the project runs on.
+PINS := layers/watchkeeper/requirements.txt $(patsubst %.in,%.txt,$(wildcard requirements/*.in))
+pins: ## look for newer versions of everything, and pin them
+	@for pins in $(PINS); do uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	  --no-annotate --no-emit-index-url --custom-compile-command="make pins" "$${pins%.txt}.in" --output-file "$$pins" || exit 1; done

@@ -1,0 +1,23 @@
+"""Unit tests are of plain values: no socket opens."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class NoNetwork(socket.socket):
+    def __init__(self, *_: object, **__: object) -> None:
+        raise AssertionError("a unit test opened a socket: it belongs in tests/simulated")
+
+
+@pytest.fixture(autouse=True)
+def no_network() -> Iterator[None]:
+    real, socket.socket = socket.socket, NoNetwork
+    yield
+    socket.socket = real
