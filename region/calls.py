@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
+from xml.sax.saxutils import escape
 
 import boto3
 import botocore.session
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.loaders import Loader
 from moto.core.exceptions import ServiceException
 from moto.core.models import botocore_stubber
-from moto.core.serialize import get_serializer_class
 
 from region.faults import LostAnswer, ServerError, Throttle
 
@@ -59,10 +62,14 @@ class Caller(Protocol):
 
 
 class Refusal(ServiceException):
-    """An error of the region's own: moto looks up the error's shape by the module of its class."""
+    """An error of AWS, by its code; `status` is that of HTTP."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(code, message)
+        self.status = status
 
 
-class Raw(BytesIO):
+class _Raw(BytesIO):
     """A body as urllib3 would hand it out."""
 
     def stream(self, **_: Any) -> Any:
@@ -73,15 +80,42 @@ class Raw(BytesIO):
 def answer(body: bytes | str, status: int = 200, headers: Mapping[str, str] | None = None) -> AWSResponse:
     """An HTTP answer, for operations that the region answers itself."""
     content = body.encode() if isinstance(body, str) else body
-    return AWSResponse("https://aws", status, dict(headers or {}), Raw(content))
+    return AWSResponse("https://aws", status, HTTPHeaders.from_dict(headers or {}), _Raw(content))
+
+
+def write(operation: OperationModel, result: Mapping[str, Any]) -> AWSResponse:
+    """An operation's result, as EC2 (XML) or a JSON service sends it."""
+    if operation.service_model.protocol != "ec2":
+        return answer(json.dumps(result, default=datetime.timestamp))
+    shape = operation.output_shape
+    return answer(f"<{operation.name}Response>{_xml(shape, result) if shape else ''}</{operation.name}Response>")
 
 
 def refuse(operation: OperationModel, code: str, message: str, status: int = 400) -> AWSResponse:
-    """An error as the service would send it, whatever its protocol."""
-    service = operation.service_model
-    serializer = get_serializer_class(service.service_name, service.resolved_protocol)
-    error = serializer(operation_model=operation).serialize(Refusal(code, message))
-    return answer(error["body"], status, error["headers"])
+    """An error as the service sends it, whatever its protocol."""
+    protocol = operation.service_model.protocol
+    error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+    if protocol == "ec2":
+        return answer(f"<Response><Errors>{error}</Errors></Response>", status)
+    if "query" in protocol:
+        return answer(f"<ErrorResponse>{error}</ErrorResponse>", status)
+    return answer(json.dumps({"__type": code, "message": message}), status, {"x-amzn-ErrorType": code})
+
+
+def _xml(shape: Any, value: Any) -> str:
+    if shape.type_name == "structure":
+        members = shape.members
+        return "".join(
+            f"<{name}>{_xml(members[key], inner)}</{name}>"
+            for key, inner in value.items()
+            if inner is not None
+            for name in (members[key].serialization.get("name", key),)
+        )
+    if shape.type_name == "list":
+        return "".join(f"<item>{_xml(shape.member, item)}</item>" for item in value)
+    if shape.type_name == "timestamp":
+        return str(value.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z")
+    return str(value).lower() if shape.type_name == "boolean" else escape(str(value))
 
 
 class _Session(boto3.Session):
@@ -108,14 +142,18 @@ class _Session(boto3.Session):
 
 
 class Wire:
-    """What happens to every request. `answers` holds operations that are answered by the region and not by moto."""
+    """What happens to every request.
+
+    `answers` holds the operations that the region answers itself and not moto: a function of the call, which gives
+    back the result as boto3 shows it (or a raw answer), or raises Refusal.
+    """
 
     def __init__(self, region: Region, name: str) -> None:
         self._region = region
         self._mine = threading.local()
         self._one = threading.Lock()
         self.session = _Session(self, name)
-        self.answers: dict[tuple[str, str], Callable[[Call], AWSResponse]] = {}
+        self.answers: dict[tuple[str, str], Callable[[Call], Mapping[str, Any] | AWSResponse]] = {}
 
     def client(self, service: str) -> Any:
         """A client of the session that functions use; who calls is known from the process."""
@@ -138,8 +176,8 @@ class Wire:
             parameters,
         )
         if caller is None:
-            return self._reach(call, request, event_name)
-        return self._send_from(caller, call, model, timeout, lambda: self._reach(call, request, event_name))
+            return self._reach(call, model, request, event_name)
+        return self._send_from(caller, call, model, timeout, lambda: self._reach(call, model, request, event_name))
 
     def _send_from(
         self, caller: Caller, call: Call, model: OperationModel, timeout: float, reach: Callable[[], AWSResponse]
@@ -194,9 +232,19 @@ class Wire:
     def _record(self, call: Call, error: str | None) -> None:
         self._region.calls.append(replace(call, error=error))
 
-    def _reach(self, call: Call, request: Any, event_name: str) -> AWSResponse:
+    def answer(self, call: Call, model: OperationModel) -> AWSResponse | None:
+        """The region's own answer, for operations that have one."""
         own = self.answers.get((call.service, call.operation))
-        if own:
-            return own(call)
+        if own is None:
+            return None
+        try:
+            if call.parameters.get("DryRun"):
+                raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+            result = own(call)
+        except ServiceException as error:
+            return refuse(model, error.code, error.message, getattr(error, "status", 400))
+        return result if isinstance(result, AWSResponse) else write(model, result)
+
+    def _reach(self, call: Call, model: OperationModel, request: Any, event_name: str) -> AWSResponse:
         with self._one, self._region.clock.busy():
-            return botocore_stubber(event_name, request)
+            return self.answer(call, model) or botocore_stubber(event_name, request)
