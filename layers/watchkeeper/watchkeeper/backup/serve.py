@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -61,10 +62,11 @@ def _fleet(state: State, look: Look, settings: Settings, began: datetime) -> tup
     """The figures of a look at all: whether anything is watched, and the worst age, which an alarm rings on."""
     if look.application is not None:
         return ()
-    worst = age(state, settings, began).total_seconds()
+    worst = age(state, settings, began) / timedelta(hours=1)
     return (
         Metric("ApplicationsFound", sum(1 for some in state.volumes.values() if some)),
-        Metric("NewestSetAge", worst, MetricUnit.Seconds),
+        # In hours, for which CloudWatch has no unit, so that an alarm's threshold is the parameter that people set.
+        Metric("NewestSetAgeHours", worst, MetricUnit.NoUnit),
     )
 
 
