@@ -9,13 +9,15 @@ import json
 import os
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from importlib.machinery import SourceFileLoader
+from typing import TYPE_CHECKING, Any, cast
 
 from region import policies
 from region.failure import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from importlib.machinery import ModuleSpec
     from types import ModuleType
 
     from region.clock import Process
@@ -62,7 +64,7 @@ class Invocation:
         self.logs: list[dict[str, Any]] = []
         self.failure: Failed | None = None
         self.is_over = False
-        self._environment = _environment(function, self.region.name, request_id)
+        self._environment = _environment(function, region.place.region, request_id)
         self._outside: tuple[dict[str, str], Any] | None = None
 
     @property
@@ -88,9 +90,13 @@ class Invocation:
         """Why the function's role may not make this call, or None."""
         asks = policies.questions(self.region.place, service, operation, parameters)
         ask = policies.refused(self.function.statements, asks)
-        return ask and (
-            f"User: {self.function.arn} is not authorized to perform: {ask.action} on resource: {ask.resource} "
-            f"because no identity-based policy allows the {ask.action} action"
+        return (
+            None
+            if ask is None
+            else (
+                f"User: {self.function.arn} is not authorized to perform: {ask.action} on resource: {ask.resource} "
+                f"because no identity-based policy allows the {ask.action} action"
+            )
         )
 
     def run(self) -> Any:
@@ -218,11 +224,10 @@ def _module(function: Function, module: str) -> ModuleType:
     path = str(function.code / f"{module}.py")
     if name in sys.modules and sys.modules[name].__file__ == path:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec
-    assert spec.loader
-    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
+    loader = SourceFileLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    loaded = sys.modules[name] = importlib.util.module_from_spec(cast("ModuleSpec", spec))
+    loader.exec_module(loaded)
     return loaded
 
 

@@ -1,21 +1,22 @@
-"""Deployed functions: the real handlers, run with the environment, time-out, permissions and retries of the template."""
+"""Deployed functions: the real handlers, run with what the template gives them, and Lambda's own queue."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from region.bus import once
-from region.calls import answer
+from region.calls import Refusal, answer
 from region.clock import Died
 from region.failure import Failed
 from region.invocation import Invocation
 from region.policies import Ask, refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from botocore.awsrequest import AWSResponse
@@ -105,14 +106,13 @@ class Functions:
     def start(self, name: str, event: Any, lineage: tuple[str, ...] = ()) -> Process:
         """An invocation under way; its `result` or `error` (Failed) is there when it is `done`."""
         function = self.find(name)
-        return self._spawn(function, event, self.region.new_id(), lineage, lambda failure: None)
+        return self._spawn(function, event, self.region.bus.new_id(), lineage)
 
     def enqueue(self, function: Function, event: Any, lineage: tuple[str, ...] = ()) -> None:
         """Accept an asynchronous event. Tests drop, double or delay it by `deliveries`."""
-        request_id, now = self.region.new_id(), self.region.clock.now()
+        request_id, now = self.region.bus.new_id(), self.region.clock.now()
         for delay in self.deliveries(event):
-            queued = Queued(function, event, request_id, lineage, now)
-            self.region.clock.after(delay, lambda queued=queued: self._attempt(queued))
+            self.region.clock.after(delay, partial(self._attempt, Queued(function, event, request_id, lineage, now)))
 
     def answer_invoke(self, call: Call) -> AWSResponse:
         """What the Invoke API answers to a function, or to a test."""
@@ -127,12 +127,12 @@ class Functions:
         try:
             function = self.find(name)
         except KeyError:
-            return _error(404, "ResourceNotFoundException", f"Function not found: {name}")
+            raise Refusal("ResourceNotFoundException", f"Function not found: {name}", 404) from None
         if kind == "Event":
             self.enqueue(function, event, lineage)
             return answer("", 202)
         if _is_loop(function, lineage):
-            return _error(400, "RecursiveInvocationException", "Lambda has detected a recursive loop")
+            raise Refusal("RecursiveInvocationException", "Lambda has detected a recursive loop", 400)
         try:
             return answer(json.dumps(self.invoke(name, event, lineage=lineage)))
         except Failed as failure:
@@ -144,7 +144,7 @@ class Functions:
         event: Any,
         request_id: str,
         lineage: tuple[str, ...],
-        ended: Callable[[Failed | None], object],
+        ended: Callable[[Failed | None], object] = lambda _: None,
     ) -> Process:
         invocation = Invocation(self.region, function, json.loads(json.dumps(event)), request_id, lineage)
         self.invocations.append(invocation)
@@ -247,7 +247,3 @@ class Functions:
 
 def _is_loop(function: Function, lineage: tuple[str, ...]) -> bool:
     return lineage.count(function.arn) >= LONGEST_CHAIN
-
-
-def _error(status: int, code: str, message: str) -> AWSResponse:
-    return answer(json.dumps({"Message": message}), status, {"x-amzn-errortype": code})

@@ -22,10 +22,10 @@ KEYS = re.compile(
 OPERATOR = re.compile(r"(ForAllValues:|ForAnyValue:)?(StringEquals|StringLike|StringNotEquals|Null)(IfExists)?")
 # Actions without a resource to name. A Describe of EC2 is one always:
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/ec2-api-permissions.html
-UNSCOPED = frozenset(
+UNSCOPED = (
     "ssm:DescribeInstanceInformation ssm:GetCommandInvocation ssm:ListCommandInvocations ssm:ListCommands "
     "ssm:ListDocuments scheduler:ListSchedules tag:GetResources cloudwatch:GetMetricData cloudwatch:DescribeAlarms "
-    "cloudwatch:GetMetricStatistics cloudwatch:ListMetrics".split()
+    "cloudwatch:GetMetricStatistics cloudwatch:ListMetrics"
 )
 FREE = frozenset({"sts:GetCallerIdentity"})
 KINDS = {"vol": "volume", "snap": "snapshot", "i": "instance", "ami": "image", "eni": "network-interface"}
@@ -65,7 +65,7 @@ class Place:
 
     def ec2(self, resource_id: str) -> str:
         """An EC2 resource's ARN; those of snapshots and images name no account."""
-        kind = KINDS.get(resource_id.split("-")[0])
+        kind = KINDS.get(resource_id.partition("-")[0])
         if kind is None:
             raise PolicyError(f"no ARN is known for {resource_id}")
         return self._ec2(kind, resource_id)
@@ -96,7 +96,7 @@ def questions(place: Place, service: str, operation: str, parameters: Mapping[st
     action = f"{service}:{operation}"
     if known := ASKED.get(action):
         return known(place, action, parameters)
-    if action in UNSCOPED or action in FREE or action.startswith("ec2:Describe"):
+    if action in UNSCOPED.split() or action in FREE or action.startswith("ec2:Describe"):
         return [Ask(action, "*")]
     raise PolicyError(f"which resources {action} asks about is not known to region/policies.py")
 
@@ -150,9 +150,7 @@ def _holds(condition: tuple[str, str, tuple[str, ...]], context: Context) -> boo
     """
     operator, key, wanted = condition
     found = next((values for name, values in context.items() if name.lower() == key.lower()), ())
-    parts = OPERATOR.fullmatch(operator)
-    assert parts
-    quantifier, comparison, if_exists = parts.groups()
+    quantifier, comparison, if_exists = OPERATOR.findall(operator)[0]
     if comparison == "Null":
         return (not found) == (wanted[0] == "true")
     if not found:
@@ -245,7 +243,9 @@ ASKED: Mapping[str, Callable[[Place, str, Mapping[str, Any]], list[Ask]]] = {
     "sqs:SendMessage": _queue,
     "sqs:GetQueueAttributes": _queue,
     "scheduler:GetSchedule": _schedule,
-    "cloudwatch:PutMetricData": lambda _, action, given: [Ask(action, "*", {"cloudwatch:namespace": [given["Namespace"]]})],
+    "cloudwatch:PutMetricData": lambda _, action, given: [
+        Ask(action, "*", {"cloudwatch:namespace": [given["Namespace"]]})
+    ],
 }
 # The permission's name, where it is not the operation's.
 ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from moto import mock_aws
 
+from region.bus import Bus
 from region.calls import Wire
 from region.clock import Clock, Process
-from region.failure import Failed
+from region.cloudwatch import Watch
 from region.faults import Faults
+from region.lambdas import Functions
+from region.place import place
+from region.stacks import Stacks
 
 if TYPE_CHECKING:
     from region.calls import Call
@@ -41,6 +45,11 @@ class Region:
         self.calls: list[Call] = []
         self.faults = Faults()
         self.wire = Wire(self, NAME)
+        self.place = place(NAME)
+        self.bus = Bus(self)
+        self.functions = Functions(self)
+        self.stacks = Stacks(self)
+        self.watch = Watch(self)
 
     def __enter__(self) -> Region:
         self._closing = contextlib.ExitStack()
@@ -59,6 +68,7 @@ class Region:
         self._closing.callback(self.clock.close)
         self.machines.open(self.clock)
         self._closing.callback(self.machines.close)
+        self.wire.answers["lambda", "Invoke"] = self.functions.answer_invoke
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -101,12 +111,12 @@ class Region:
         raise NotImplementedError
 
     @property
-    def metrics(self) -> Any:
+    def metrics(self) -> Mapping[str, Sequence[float]]:
         """What the functions emitted."""
         return self.watch.metrics
 
     @property
-    def alarms(self) -> Any:
+    def alarms(self) -> Mapping[str, str]:
         """The alarms by name, with their state now."""
         return self.watch.alarms
 

@@ -17,16 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-SECTIONS = frozenset(
-    "AWSTemplateFormatVersion Transform Description Metadata Parameters Mappings Conditions Globals Resources "
-    "Outputs".split()
+SECTIONS = (
+    "AWSTemplateFormatVersion Transform Description Metadata Parameters Mappings Conditions Globals Resources Outputs"
 )
-ATTRIBUTES = frozenset("Type Properties DependsOn Condition DeletionPolicy UpdateReplacePolicy Metadata".split())
-RULES = frozenset(
+ATTRIBUTES = "Type Properties DependsOn Condition DeletionPolicy UpdateReplacePolicy Metadata"
+RULES = (
     "Type Default Description AllowedValues AllowedPattern ConstraintDescription MinLength MaxLength MinValue MaxValue "
-    "NoEcho".split()
+    "NoEcho"
 )
-SSM_VALUE = re.compile(r"AWS::SSM::Parameter::Value<(.+)>")
 NO_VALUE = object()
 
 
@@ -113,27 +111,23 @@ def load(path: Path, given: Mapping[str, Any], lookup: Lookup) -> Template:
 class _Tags(yaml.SafeLoader):
     """YAML with CloudFormation's short forms; dates stay text, as CloudFormation reads them."""
 
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
 
 def _short_form(loader: _Tags, name: str, node: yaml.Node) -> dict[str, Any]:
     if isinstance(node, yaml.ScalarNode):
         value: Any = loader.construct_scalar(node)
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
-    else:
+    elif isinstance(node, yaml.MappingNode):
         value = loader.construct_mapping(node, deep=True)
     return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
 
 
 _Tags.add_multi_constructor("!", _short_form)
+_Tags.add_constructor("tag:yaml.org,2002:timestamp", _Tags.construct_yaml_str)
 
 
-def _only(found: Iterable[str], known: Iterable[str], where: str) -> None:
-    if unknown := sorted(set(found) - set(known)):
+def _only(found: Iterable[str], known: str, where: str) -> None:
+    if unknown := sorted(set(found) - set(known.split())):
         raise TemplateError(f"{where}: does not know {', '.join(unknown)}")
 
 
@@ -141,7 +135,7 @@ def _with_globals(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Globals reach functions alone here; maps merge and lists add up, the resource's own entries last:
     https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification-template-anatomy-globals.html
     """
-    _only(document.get("Globals", {}), ["Function"], "Globals")
+    _only(document.get("Globals", {}), "Function", "Globals")
     shared = document.get("Globals", {}).get("Function", {})
     return {
         name: {**resource, "Properties": _merged(shared, resource.get("Properties", {}))}
@@ -167,7 +161,7 @@ def _parameter(name: str, rule: Mapping[str, Any], given: Any, lookup: Lookup) -
         raise TemplateError(f"parameter {name} has no default and was not given")
     text = str(value).lower() if isinstance(value, bool) else str(value)
     _check(name, rule, text)
-    if match := SSM_VALUE.fullmatch(rule["Type"]):
+    if rule["Type"].startswith("AWS::SSM::Parameter::Value<"):
         return lookup.ssm_parameter(text)
     return [part.strip() for part in text.split(",")] if _is_list(rule["Type"]) else text
 

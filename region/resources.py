@@ -1,0 +1,158 @@
+"""One small function per type of resource: it creates one through the API and answers what Ref and Fn::GetAtt give."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from region import policies, roles, serverless
+from region.stacks import Made, Stack, only
+
+Properties = Mapping[str, Any]
+
+
+def _log_group(stack: Stack, name: str, given: Properties) -> Made:
+    only(name, given, "LogGroupName RetentionInDays Tags KmsKeyId")
+    group = given.get("LogGroupName") or stack.physical(name)
+    tags = {tag["Key"]: tag["Value"] for tag in given.get("Tags", [])}
+    stack.call("logs", "CreateLogGroup", logGroupName=group, tags=tags)
+    if "RetentionInDays" in given:
+        stack.call("logs", "PutRetentionPolicy", logGroupName=group, retentionInDays=given["RetentionInDays"])
+    return Made(group, {"Arn": stack.arn("logs", f"log-group:{group}:*")})
+
+
+def _topic(stack: Stack, name: str, given: Properties) -> Made:
+    only(name, given, "TopicName DisplayName KmsMasterKeyId Subscription Tags")
+    attributes = {key: given[key] for key in ("DisplayName", "KmsMasterKeyId") if key in given}
+    topic = given.get("TopicName") or stack.physical(name)
+    arn = stack.call("sns", "CreateTopic", Name=topic, Attributes=attributes, Tags=given.get("Tags", []))["TopicArn"]
+    for subscription in given.get("Subscription", []):
+        _subscription(stack, name, {"TopicArn": arn, **subscription})
+    return Made(arn, {"TopicArn": arn, "TopicName": topic})
+
+
+def _subscription(stack: Stack, name: str, given: Properties) -> Made:
+    only(name, given, "TopicArn Protocol Endpoint")
+    return Made(stack.call("sns", "Subscribe", ReturnSubscriptionArn=True, **given)["SubscriptionArn"])
+
+
+def _topic_policy(stack: Stack, name: str, given: Properties) -> Made:
+    only(name, given, "Topics PolicyDocument")
+    for topic in given["Topics"]:
+        policy = policies.as_json(given["PolicyDocument"])
+        stack.call("sns", "SetTopicAttributes", TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+    return Made(name)
+
+
+def _queue(stack: Stack, name: str, given: Properties) -> Made:
+    only(name, given, "QueueName MessageRetentionPeriod VisibilityTimeout KmsMasterKeyId SqsManagedSseEnabled Tags")
+    queue = given.get("QueueName") or stack.physical(name)
+    attributes = {key: value for key, value in given.items() if key not in ("QueueName", "Tags")}
+    tags = {tag["Key"]: tag["Value"] for tag in given.get("Tags", [])}
+    url = stack.call("sqs", "CreateQueue", QueueName=queue, Attributes=attributes, tags=tags)["QueueUrl"]
+    return Made(url, {"Arn": stack.arn("sqs", queue), "QueueName": queue, "QueueUrl": url})
+
+
+def _queue_policy(stack: Stack, name: str, given: Properties) -> Made:
+    only(name, given, "Queues PolicyDocument")
+    for url in given["Queues"]:
+        stack.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"Policy": given["PolicyDocument"]})
+    return Made(name)
+
+
+def _alarm(stack: Stack, name: str, given: Properties) -> Made:
+    alarm = given.get("AlarmName") or stack.physical(name, 255)
+    stack.call("cloudwatch", "PutMetricAlarm", **{**given, "AlarmName": alarm})
+    stack.region.watch.watch(alarm)
+    return Made(alarm, {"Arn": stack.arn("cloudwatch", f"alarm:{alarm}")})
+
+
+def _document(stack: Stack, name: str, given: Properties) -> Made:
+    """UpdateMethod concerns updates alone."""
+    document = given.get("Name") or stack.physical(name)
+    arguments = {"DocumentType": "Command", "DocumentFormat": "JSON", **given, "Name": document}
+    arguments.pop("UpdateMethod", None)
+    if isinstance(given["Content"], str) and "DocumentFormat" not in given:
+        arguments["DocumentFormat"] = "JSON" if given["Content"].lstrip().startswith("{") else "YAML"
+    stack.call("ssm", "CreateDocument", **arguments)
+    return Made(document)
+
+
+def _security_group(stack: Stack, name: str, given: Properties) -> Made:
+    only(name, given, "GroupName GroupDescription VpcId Tags")
+    group = given.get("GroupName") or stack.physical(name, 255)
+    where = {"VpcId": given["VpcId"]} if "VpcId" in given else {}
+    described = {"GroupName": group, "Description": given["GroupDescription"], **_tagged("security-group", given)}
+    made = stack.call("ec2", "CreateSecurityGroup", **described, **where)["GroupId"]
+    return Made(made, {"GroupId": made})
+
+
+def _instance(stack: Stack, name: str, given: Properties) -> Made:
+    """The API wants the profile in a map, user data as text, tags as specifications; the rest is the same."""
+    arguments = {key: value for key, value in given.items() if key not in ("IamInstanceProfile", "UserData", "Tags")}
+    if "IamInstanceProfile" in given:
+        arguments["IamInstanceProfile"] = {"Name": given["IamInstanceProfile"]}
+    if "UserData" in given:
+        arguments["UserData"] = base64.b64decode(given["UserData"]).decode()
+    arguments |= _tagged("instance", given)
+    made = stack.call("ec2", "RunInstances", MinCount=1, MaxCount=1, **arguments)["Instances"][0]
+    names = {"InstanceIds": [made["InstanceId"]]}
+
+    def is_running() -> bool:
+        found = stack.client("ec2").describe_instances(**names)["Reservations"][0]["Instances"][0]
+        return bool(found["State"]["Name"] == "running")
+
+    stack.wait(is_running, f"{name} did not run")
+    zone = made["Placement"]["AvailabilityZone"]
+    attributes = {"InstanceId": made["InstanceId"], "PrivateIp": made["PrivateIpAddress"], "AvailabilityZone": zone}
+    return Made(made["InstanceId"], attributes)
+
+
+def _volume(stack: Stack, _: str, given: Properties) -> Made:
+    arguments = {key: value for key, value in given.items() if key != "Tags"} | _tagged("volume", given)
+    made = stack.call("ec2", "CreateVolume", **arguments)["VolumeId"]
+    _wait_for_volume(stack, made, "available")
+    return Made(made, {"VolumeId": made})
+
+
+def _attachment(stack: Stack, _: str, given: Properties) -> Made:
+    stack.call("ec2", "AttachVolume", **given)
+    _wait_for_volume(stack, given["VolumeId"], "in-use")
+    return Made(f"{given['VolumeId']}|{given['InstanceId']}")
+
+
+def _wait_for_volume(stack: Stack, volume_id: str, state: str) -> None:
+    def is_so() -> bool:
+        return bool(stack.client("ec2").describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["State"] == state)
+
+    stack.wait(is_so, f"{volume_id} was not {state}")
+
+
+def _tagged(kind: str, given: Properties) -> dict[str, Any]:
+    return {"TagSpecifications": [{"ResourceType": kind, "Tags": given["Tags"]}]} if given.get("Tags") else {}
+
+
+CREATORS: Mapping[str, Callable[[Stack, str, Properties], Made]] = {
+    "AWS::CloudWatch::Alarm": _alarm,
+    "AWS::EC2::Instance": _instance,
+    "AWS::EC2::SecurityGroup": _security_group,
+    "AWS::EC2::Volume": _volume,
+    "AWS::EC2::VolumeAttachment": _attachment,
+    "AWS::Events::Rule": serverless.rule,
+    "AWS::IAM::InstanceProfile": roles.instance_profile,
+    "AWS::IAM::Policy": roles.policy,
+    "AWS::IAM::Role": roles.role,
+    "AWS::Lambda::EventInvokeConfig": serverless.event_invoke_config,
+    "AWS::Lambda::Permission": serverless.permission,
+    "AWS::Logs::LogGroup": _log_group,
+    "AWS::Scheduler::Schedule": serverless.schedule,
+    "AWS::Serverless::Function": serverless.function,
+    "AWS::Serverless::LayerVersion": serverless.layer,
+    "AWS::SNS::Subscription": _subscription,
+    "AWS::SNS::Topic": _topic,
+    "AWS::SNS::TopicPolicy": _topic_policy,
+    "AWS::SQS::Queue": _queue,
+    "AWS::SQS::QueuePolicy": _queue_policy,
+    "AWS::SSM::Document": _document,
+}

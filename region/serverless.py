@@ -1,0 +1,228 @@
+"""Functions and what wakes them, as SAM describes them and as plain CloudFormation does.
+
+https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-function.html
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from region import roles
+from region.lambdas import Function
+from region.stacks import Made, Stack, only
+from region.template import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FUNCTION = (
+    "CodeUri Handler Runtime Architectures Timeout MemorySize Environment Policies Layers Events EventInvokeConfig "
+    "ReservedConcurrentExecutions FunctionName Description Tags LoggingConfig"
+)
+CREATE_FUNCTION = "Handler Runtime Architectures Timeout MemorySize Layers Description LoggingConfig"
+EVENT_INVOKE_CONFIG = "MaximumRetryAttempts MaximumEventAgeInSeconds DestinationConfig"
+SCHEDULE_TARGET = "Input RetryPolicy DeadLetterConfig"
+# SAM gives it to every role; logs are no API calls of the function.
+BASIC = "AWSLambdaBasicExecutionRole"
+
+
+def function(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
+    """AWS::Serverless::Function with its role, retries, OnFailure and events."""
+    only(name, given, FUNCTION)
+    deployed = _function(stack, name, given)
+    role = _role(stack, name, given, deployed)
+    stack.call("lambda", "CreateFunction", Role=role.attributes["Arn"], **_configuration(deployed, given))
+    deployed = dataclasses.replace(deployed, statements=stack.region.bus.roles.get(role.attributes["Arn"], ()))
+    stack.region.functions.deployed[deployed.name] = deployed
+    made = stack.made[name] = Made(deployed.name, {"Arn": deployed.arn})
+    for event, definition in given.get("Events", {}).items():
+        _event(stack, name, event, definition)
+    return made
+
+
+def _function(stack: Stack, name: str, given: Mapping[str, Any]) -> Function:
+    physical = given.get("FunctionName") or stack.physical(name)
+    root = stack.template.path.parent
+    packages = {arn: _packages(root / folder) for arn, folder in _layers(stack).items()}
+    absent = [packages[arn] for arn in packages if arn not in given.get("Layers", [])]
+    logging = given.get("LoggingConfig", {})
+    environment = {key: _text(value) for key, value in given.get("Environment", {}).get("Variables", {}).items()}
+    if logging.get("LogFormat") == "JSON":
+        environment |= {"AWS_LAMBDA_LOG_FORMAT": "JSON"}
+        environment |= {"AWS_LAMBDA_LOG_LEVEL": logging.get("ApplicationLogLevel", "INFO")}
+    reserved = given.get("ReservedConcurrentExecutions")
+    return Function(
+        name=physical,
+        arn=stack.arn("lambda", f"function:{physical}"),
+        code=(root / given["CodeUri"]).resolve(),
+        handler=given["Handler"],
+        environment=environment,
+        timeout=int(given.get("Timeout", 3)),
+        memory=int(given.get("MemorySize", 128)),
+        log_group=logging.get("LogGroup", f"/aws/lambda/{physical}"),
+        statements=(),
+        absent=frozenset().union(*absent),
+        reserved=None if reserved is None else int(reserved),
+        **_asynchronous(given.get("EventInvokeConfig", {}), name),
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _asynchronous(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    only(name, given, EVENT_INVOKE_CONFIG)
+    only(name, given.get("DestinationConfig", {}), "OnFailure")
+    destination = given.get("DestinationConfig", {}).get("OnFailure")
+    if destination and (":sqs:" not in destination["Destination"] or destination.get("Type", "SQS") != "SQS"):
+        raise TemplateError(f"{name}: OnFailure is known to go to a queue alone")
+    return {
+        "retries": int(given.get("MaximumRetryAttempts", 2)),
+        "max_age": int(given.get("MaximumEventAgeInSeconds", 21600)),
+        "on_failure": destination and destination["Destination"],
+    }
+
+
+def _configuration(deployed: Function, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What CreateFunction takes, so that botocore checks it; the code stays where it is."""
+    tags = {"Tags": given["Tags"]} if "Tags" in given else {}
+    return {
+        "FunctionName": deployed.name,
+        "Environment": {"Variables": deployed.environment},
+        "Code": {"ZipFile": _zip()},
+        **{key: given[key] for key in CREATE_FUNCTION.split() if key in given},
+        **tags,
+    }
+
+
+def _zip() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("app.py", "")
+    return content.getvalue()
+
+
+def _role(stack: Stack, name: str, given: Mapping[str, Any], deployed: Function) -> Made:
+    """The role that SAM makes; a destination that SAM knows the type of brings its own permission."""
+    trust = _trust("lambda.amazonaws.com")
+    role = stack.made[f"{name}Role"] = roles.role(stack, f"{name}Role", {"AssumeRolePolicyDocument": trust})
+    given_policies = given.get("Policies", [])
+    for number, policy in enumerate(given_policies if isinstance(given_policies, list) else [given_policies]):
+        if policy == BASIC:
+            continue
+        if not isinstance(policy, dict) or "Statement" not in policy:
+            raise TemplateError(f"{name}: only statements are known as policies here, not {policy}")
+        roles.put_policy(stack, role.ref, f"{name}RolePolicy{number}", policy)
+    on_failure = given.get("EventInvokeConfig", {}).get("DestinationConfig", {}).get("OnFailure", {})
+    if deployed.on_failure and on_failure.get("Type"):
+        roles.put_policy(stack, role.ref, "OnFailure", _allow("sqs:SendMessage", deployed.on_failure))
+    return role
+
+
+def _trust(service: str) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def _allow(action: str, resource: str) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]}
+
+
+def _layers(stack: Stack) -> dict[str, str]:
+    """The layers of the template by ARN, each with its folder."""
+    wanted = stack.template.wanted()
+    resources = {name: stack.template.resources[name] for name in wanted}
+    return {
+        stack.make(name).ref: resource["Properties"]["ContentUri"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Serverless::LayerVersion"
+    }
+
+
+def _packages(folder: Path) -> frozenset[str]:
+    return frozenset(path.parent.name for path in folder.glob("*/__init__.py"))
+
+
+def layer(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
+    """AWS::Serverless::LayerVersion; a function that does not name it cannot import its packages."""
+    only(name, given, "LayerName ContentUri CompatibleRuntimes CompatibleArchitectures Description RetentionPolicy")
+    if not _packages(stack.template.path.parent / given["ContentUri"]):
+        raise TemplateError(f"{name}: there is no package in {given['ContentUri']}")
+    kept = {key: given[key] for key in ("CompatibleRuntimes", "CompatibleArchitectures", "Description") if key in given}
+    content = {"Content": {"ZipFile": _zip()}}
+    layer_name = given.get("LayerName") or stack.physical(name)
+    return Made(stack.call("lambda", "PublishLayerVersion", LayerName=layer_name, **content, **kept)["LayerVersionArn"])
+
+
+def _event(stack: Stack, name: str, event: str, definition: Mapping[str, Any]) -> None:
+    given, arn = definition["Properties"], stack.made[name].attributes["Arn"]
+    if definition["Type"] == "ScheduleV2":
+        role_arn = given.get("RoleArn") or _scheduler_role(stack, f"{name}{event}", arn)
+        target = {key: given[key] for key in SCHEDULE_TARGET.split() if key in given}
+        rest = {key: value for key, value in given.items() if key not in {*target, "RoleArn"}}
+        rest.setdefault("FlexibleTimeWindow", {"Mode": "OFF"})
+        made = schedule(stack, f"{name}{event}", {**rest, "Target": {"Arn": arn, "RoleArn": role_arn, **target}})
+    elif definition["Type"] == "EventBridgeRule":
+        only(name, given, "Pattern Input State")
+        target = {"Id": event, "Arn": arn, **({"Input": given["Input"]} if "Input" in given else {})}
+        pattern = {"EventPattern": given["Pattern"], "State": given.get("State", "ENABLED")}
+        made = rule(stack, f"{name}{event}", {**pattern, "Targets": [target]})
+        source = {"Principal": "events.amazonaws.com", "SourceArn": made.attributes["Arn"]}
+        permission(stack, event, {"FunctionName": arn, "Action": "lambda:InvokeFunction", **source})
+    else:
+        raise TemplateError(f"{name}: unknown event type {definition['Type']}")
+    stack.made[f"{name}{event}"] = made
+
+
+def _scheduler_role(stack: Stack, name: str, arn: str) -> str:
+    made = roles.role(stack, f"{name}Role", {"AssumeRolePolicyDocument": _trust("scheduler.amazonaws.com")})
+    roles.put_policy(stack, made.ref, "Invoke", _allow("lambda:InvokeFunction", arn))
+    return str(made.attributes["Arn"])
+
+
+def schedule(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
+    """AWS::Scheduler::Schedule, in the default group."""
+    only(name, given, "Name Description ScheduleExpression ScheduleExpressionTimezone FlexibleTimeWindow State Target")
+    only(name, given["Target"], f"Arn RoleArn {SCHEDULE_TARGET}")
+    made = given.get("Name") or stack.physical(name)
+    arn = stack.call("scheduler", "CreateSchedule", **{**given, "Name": made})["ScheduleArn"]
+    stack.region.bus.schedule(made)
+    return Made(made, {"Arn": arn})
+
+
+def rule(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
+    """AWS::Events::Rule with a pattern, on the default bus."""
+    only(name, given, "Name Description EventPattern State Targets")
+    made = given.get("Name") or stack.physical(name)
+    plain = {key: given[key] for key in ("Description", "EventPattern", "State") if key in given}
+    arn = stack.call("events", "PutRule", Name=made, **plain)["RuleArn"]
+    for target in given["Targets"]:
+        only(name, target, "Id Arn Input")
+    stack.call("events", "PutTargets", Rule=made, Targets=given["Targets"])
+    return Made(made, {"Arn": arn})
+
+
+def permission(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
+    """AWS::Lambda::Permission."""
+    only(name, given, "FunctionName Action Principal SourceArn SourceAccount")
+    target = stack.region.functions.find(given["FunctionName"])
+    if given["Action"] == "lambda:InvokeFunction":
+        stack.region.bus.permissions.add((target.name, given["Principal"], given.get("SourceArn", "")))
+    stack.call("lambda", "AddPermission", StatementId=stack.physical(name), **{**given, "FunctionName": target.name})
+    return Made(name)
+
+
+def event_invoke_config(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
+    """AWS::Lambda::EventInvokeConfig; unlike SAM's, it brings no permission for its destination."""
+    only(name, given, f"FunctionName Qualifier {EVENT_INVOKE_CONFIG}")
+    deployed = stack.region.functions.deployed
+    target = stack.region.functions.find(given["FunctionName"])
+    own = {key: value for key, value in given.items() if key not in ("FunctionName", "Qualifier")}
+    deployed[target.name] = dataclasses.replace(target, **_asynchronous(own, name))
+    return Made(name)

@@ -1,0 +1,1 @@
+"""What only a function with the layer can import."""
