@@ -19,6 +19,7 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.loaders import Loader
 from moto.core.exceptions import ServiceException
 from moto.core.models import botocore_stubber
+from moto.core.utils import get_service_model
 
 from region.faults import LostAnswer, ServerError, Throttle
 
@@ -232,6 +233,15 @@ class Wire:
     def _record(self, call: Call, error: str | None) -> None:
         self._region.calls.append(replace(call, error=error))
 
+    def alone(self, own: Callable[[Call], Mapping[str, Any]]) -> Callable[[Call], Mapping[str, Any]]:
+        """An operation during which nothing else happens: a handler's pool and HTTP clients come in threads."""
+
+        def operation(call: Call) -> Mapping[str, Any]:
+            with self._one, self._region.clock.busy():
+                return own(call)
+
+        return operation
+
     def answer(self, call: Call, model: OperationModel) -> AWSResponse | None:
         """The region's own answer, for operations that have one."""
         own = self.answers.get((call.service, call.operation))
@@ -246,5 +256,18 @@ class Wire:
         return result if isinstance(result, AWSResponse) else write(model, result)
 
     def _reach(self, call: Call, model: OperationModel, request: Any, event_name: str) -> AWSResponse:
+        own = self.answer(call, model)
+        if own is not None:
+            return own
         with self._one, self._region.clock.busy():
-            return self.answer(call, model) or botocore_stubber(event_name, request)
+            return botocore_stubber(event_name, request)
+
+
+def serve(region: Region, response: Any) -> tuple[int, dict[str, str], bytes] | None:
+    """The region's own answer to a request that moto's server took, for operations that have one."""
+    model = get_service_model(response.boto3_service_name).operation_model(response._get_action())
+    parameters = response.params or response._get_params()
+    own = region.wire.answer(
+        Call("http", region.clock.now(), response.boto3_service_name, model.name, parameters), model
+    )
+    return None if own is None else (own.status_code, dict(own.headers), own.content)

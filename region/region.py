@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from moto import mock_aws
+from moto.ec2.models import ec2_backends
+from moto.moto_api._internal import mock_random
+from moto.ssm.models import ssm_backends
 
-from region.bus import Bus
+from region.bus import ACCOUNT, Bus
 from region.calls import Wire
 from region.clock import Clock, Process
 from region.cloudwatch import Watch
+from region.ec2 import EC2
 from region.faults import Faults
 from region.lambdas import Functions
 from region.place import place
+from region.ssm import SSM, Commands
 from region.stacks import Stacks
+from region.world import World, look
 
 if TYPE_CHECKING:
     from region.calls import Call
     from region.machines import Machines
-    from region.world import World
 
 START = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 NAME = "eu-central-1"
@@ -44,7 +50,11 @@ class Region:
         self.clock = Clock(start, machines.real if real_time is None else real_time)
         self.calls: list[Call] = []
         self.faults = Faults()
+        self.name = NAME
+        self.random = random.Random(seed)
+        self.seconds = 0.0
         self.wire = Wire(self, NAME)
+        self.commands = Commands(self)
         self.place = place(NAME)
         self.bus = Bus(self)
         self.functions = Functions(self)
@@ -61,14 +71,34 @@ class Region:
         return self
 
     def _open(self) -> None:
-        moto = mock_aws()
-        moto.start()
-        self._closing.callback(moto.stop)
+        self._take_over_moto()
         self.clock.open()
         self._closing.callback(self.clock.close)
         self.machines.open(self.clock)
         self._closing.callback(self.machines.close)
+        for name, own in self.ec2.answers().items():
+            self.wire.answers["ec2", name] = self.wire.alone(own)
+        for name, own in self.commands.answers().items():
+            self.wire.answers["ssm", name] = self.wire.alone(own)
         self.wire.answers["lambda", "Invoke"] = self.functions.answer_invoke
+
+    def _take_over_moto(self) -> None:
+        """Swap the classes of moto's backends, and draw ids and botocore's waits from the seed."""
+        own: dict[Any, type] = {
+            ec2_backends: type("EC2", (EC2,), {"region": self}),
+            ssm_backends: type("SSM", (SSM,), {"region": self}),
+        }
+        for backends, backend in own.items():
+            self._closing.callback(setattr, backends, "backend", backends.backend)
+            backends.backend = backend
+        self._closing.callback(random.setstate, random.getstate())
+        random.seed(self.seed)
+        mock_random.seed(self.seed)
+        moto = mock_aws()
+        moto.start()
+        self._closing.callback(moto.stop)
+        for backends in own:
+            self._closing.callback(backends.clear)  # before moto builds them anew, only to drop them
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -81,12 +111,52 @@ class Region:
 
     def run(self, until: Callable[[], bool] | Process | None = None, at_most: float | None = None) -> None:
         """Let time pass; raise StillWaiting if what was waited for did not happen."""
-        if not self.clock.run(until, at_most) and until is not None:
+        began = self.clock.now()
+        held = self.clock.run(until, at_most)
+        self.seconds = self.clock.now() - began
+        if not held and until is not None:
             raise StillWaiting(f"not within {at_most} s: {until!r}")
 
     def quiet(self) -> bool:
         """Whether nothing is under way: no invocation, no state that moves, no retry."""
         return self.clock.is_quiet()
+
+    @property
+    def ec2(self) -> EC2:
+        """EC2 as the region keeps it."""
+        backend = ec2_backends[ACCOUNT][self.name]
+        assert isinstance(backend, EC2)
+        return backend
+
+    def draw(self, low: float, high: float) -> float:
+        """How long something takes, in seconds. Where time is real, AWS's own share of it is small."""
+        return low / 100 if self.clock.real else self.random.uniform(low, high)
+
+    def later(self, low: float, high: float, happen: Callable[[], object]) -> None:
+        """Let something happen that takes so long."""
+        self.clock.after(self.draw(low, high), happen)
+
+    def lag(self, call: Call) -> float:
+        """How far this caller's reads are behind; the test itself sees the truth."""
+        return 0 if call.caller == "test" else self.faults.lag()
+
+    # Things that happen
+
+    def host(self, name: str) -> str:
+        """The id of the instance with this id or Name, which is not terminated."""
+        found = [one.id for one in self.ec2.all_instances() if one.state != "terminated"]
+        named = [one for one in found if name in (one, self.ec2.tags_of(one).get("Name"))]
+        if len(named) != 1:
+            raise LookupError(f"{len(named)} instances are called {name}")
+        return named[0]
+
+    def power_cut(self, name: str) -> None:
+        """A host loses its power; EC2 sees it stopped, by no one's wish."""
+        self.ec2.fail(self.ec2.get_instance(self.host(name)))
+
+    def fail_snapshot(self, snapshot_id: str) -> None:
+        """A pending snapshot ends in `error`."""
+        self.ec2.settle(self.ec2.get_snapshot(snapshot_id), "error")
 
     # What follows is given to the parts that know it.
 
@@ -100,15 +170,19 @@ class Region:
 
     def invoke(self, name: str, event: Mapping[str, Any], asynchronous: bool = False) -> Any:
         """Invoke a function and wait for its answer; raise Failed if it raised. Asynchronous: answer nothing, at once."""
-        return self.functions.invoke(name, event, asynchronous)
+        began = self.clock.now()
+        try:
+            return self.functions.invoke(name, event, asynchronous)
+        finally:
+            self.seconds = self.clock.now() - began
 
     def start(self, name: str, event: Mapping[str, Any]) -> Process:
         """Start an invocation and do not wait for it."""
         return self.functions.start(name, event)
 
-    def world(self) -> World:
-        """Everything that matters about the region now, as a value that can be compared."""
-        raise NotImplementedError
+    def world(self, ignoring: Collection[str] = ()) -> World:
+        """Everything that matters about the region now, as a value that can be compared; tags to ignore by key."""
+        return look(self, ignoring)
 
     @property
     def metrics(self) -> Mapping[str, Sequence[float]]:

@@ -68,6 +68,7 @@ class Snapshots(Volumes):
         self.region.machines.snapshot([(snapshot.volume.id, snapshot.id) for snapshot in taken])
         for snapshot in taken:
             snapshot.status = "pending"
+            snapshot.start_time = self.region.clock.moment()
             snapshot.encrypted = snapshot.volume.encrypted
             self.snapshots[snapshot.id] = snapshot
             self.create_tags([snapshot.id], {**self._copied_tags(snapshot, asked), **tags})

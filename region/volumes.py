@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from moto.ec2.models import EC2Backend
-from moto.ec2.models.tags import TagBackend
+from moto.ec2.models.amis import Ami
 
 from region.calls import Refusal
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from region.region import Region
 
+
+IMAGE = "ami-0123456789abcdef0"
 
 
 class Volumes(EC2Backend):
@@ -33,7 +35,8 @@ class Volumes(EC2Backend):
         self.building = False
 
     def _load_amis(self) -> None:
-        """No public images: moto's thousand cost a second, each a volume and a snapshot, and nothing asks for one."""
+        """One public image: moto's thousand, each with a volume and a snapshot, cost a second."""
+        self.amis[IMAGE] = Ami(self, ami_id=IMAGE, name="region", owner_id="amazon", root_device_name="/dev/sda1")
 
     # Tags
 
@@ -60,18 +63,6 @@ class Volumes(EC2Backend):
                 if changed > horizon:
                     return before
         return self.tags.get(resource_id, {})
-
-    def describe_tags(self, filters: dict[str, list[str]] | None = None) -> list[dict[str, str]]:
-        """moto looks through the tags of the whole account for each resource that it describes."""
-        wanted = (filters or {}).get("resource-id", [])
-        if filters is None or set(filters) != {"resource-id"} or any(set("*?") & set(one) for one in wanted):
-            return super().describe_tags(filters)
-        found = self.tags
-        self.tags = defaultdict(dict, {one: found[one] for one in wanted if one in found})
-        try:
-            return super().describe_tags(filters)
-        finally:
-            self.tags = found
 
     # Volumes
 
