@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import re
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from watchkeeper.errors import Refused
+from watchkeeper.look import MOST_HOPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mypy_boto3_lambda import LambdaClient
 
@@ -22,12 +25,16 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 WHAT_A_NAME_IS = "it may have letters, digits, dots, dashes and underscores"
 
 
-def asked_for(look: Look, watched: Iterable[str]) -> list[str]:
+def asked_for(look: Look, watched: Sequence[str]) -> list[str]:
     """The names (or patterns) to ask AWS for: the look's application, else all that are watched. Raises Refused."""
     if look.application is None:
         return list(watched)
     if not NAME.fullmatch(look.application):
         raise Refused(f"{look.application!r} is no name of an application: {WHAT_A_NAME_IS}.")
+    if not any(fnmatchcase(look.application, pattern) for pattern in watched):
+        raise Refused(
+            f"{look.application!r} is not watched by this stack, whose parameter Applications is {','.join(watched)}."
+        )
     return [look.application]
 
 
@@ -48,3 +55,16 @@ def hand_on(client: LambdaClient, function: str, look: Look, names: Iterable[str
         client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(look.to_event(name)).encode())
         logger.info("application handed on", extra={"application": name})
     return handed
+
+
+def carry_on(client: LambdaClient, function: str, look: Look) -> bool:
+    """Invokes the function again for what is left of a look, unless that was done eight times; whether it was invoked.
+
+    Lambda cuts a chain of invocations at 16, without a word.
+    """
+    if look.hop >= MOST_HOPS:
+        return False
+    again = replace(look, hop=look.hop + 1).to_event(look.application)
+    client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(again).encode())
+    logger.info("look carried on", extra={"hop": look.hop + 1})
+    return True

@@ -14,18 +14,26 @@ if TYPE_CHECKING:
 # Watchkeeper's shortest period: a run that begins later than this belongs to the next one.
 LATE = timedelta(hours=1)
 
-WORDS = ("time", "application", "dry_run", "force", "if_overdue")
+# Lambda cuts a chain of invocations at 16: https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+MOST_HOPS = 8
+
+FLAGS = ("dry_run", "force", "if_overdue")
+WORDS = ("time", "application", *FLAGS, "hop")
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`time` names the run, so that a retry decides the same thing; without `application` it is a look at all."""
+    """`time` names the run, so that a retry decides the same thing; without `application` it is a look at all.
+
+    `hop` counts the invocations that were needed before this one, each having run out of time.
+    """
 
     time: datetime
     application: str | None = None
     dry_run: bool = False
     force: bool = False
     if_overdue: bool = False
+    hop: int = 0
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any], now: datetime) -> Look:
@@ -33,7 +41,7 @@ class Look:
         unknown = sorted(set(event) - set(WORDS))
         if unknown:
             raise Refused(f"The event has {', '.join(unknown)}; it may have {', '.join(WORDS)}.")
-        flags = {word: event.get(word, False) for word in ("dry_run", "force", "if_overdue")}
+        flags = {word: event.get(word, False) for word in FLAGS}
         for word, value in flags.items():
             if not isinstance(value, bool):
                 raise Refused(f'"{word}" is {value!r} in the event; write true or false, without quotes.')
@@ -42,7 +50,7 @@ class Look:
             raise Refused(
                 f'"application" is {application!r} in the event; write the name of one, or leave it out for all.'
             )
-        return cls(_time(event.get("time"), now), application, **flags)
+        return cls(_time(event.get("time"), now), application, **flags, hop=_hop(event.get("hop", 0)))
 
     def refuse_late(self, now: datetime) -> None:
         """Raises Refused if the run is an hour or more from `now`: a set must not claim the run of another day."""
@@ -52,10 +60,10 @@ class Look:
                 f"Send the event again without a time."
             )
 
-    def to_event(self, application: str) -> dict[str, Any]:
-        """The event that asks the same of one application."""
-        words = {"dry_run": self.dry_run, "force": self.force, "if_overdue": self.if_overdue}
-        return {"time": stamp(self.time), "application": application} | {word: True for word, on in words.items() if on}
+    def to_event(self, application: str | None) -> dict[str, Any]:
+        """The event that asks the same of one application, or of all."""
+        words = {"application": application, **{word: getattr(self, word) for word in FLAGS}, "hop": self.hop}
+        return {"time": stamp(self.time)} | {word: value for word, value in words.items() if value}
 
 
 def stamp(time: datetime) -> str:
@@ -78,3 +86,9 @@ def _time(given: object, now: datetime) -> datetime:
         return read_time(str(given))
     except ValueError:
         raise Refused(f'"time" is {given!r} in the event; write it as {stamp(now)}, or leave it out for now.') from None
+
+
+def _hop(given: object) -> int:
+    if type(given) is not int or not 0 <= given <= MOST_HOPS:
+        raise Refused(f'"hop" is {given!r} in the event; Watchkeeper itself writes it, so leave it out.')
+    return given

@@ -81,7 +81,9 @@ def entrypoint(
         if len(report.errors) == 1:
             raise report.errors[0]
         if report.errors:
-            raise ExceptionGroup(f"{len(report.errors)} failed; the others are done", list(report.errors))
+            # Lambda answers and logs the message of what is raised, and nothing of what it consists of.
+            told = "; ".join(str(error) for error in report.errors)
+            raise ExceptionGroup(f"{len(report.errors)} failed; the others are done: {told}", list(report.errors))
         return report.answer
 
     return run

@@ -6,7 +6,9 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import ClientError
 
 from watchkeeper import tags
 from watchkeeper.look import read_time
@@ -22,6 +24,15 @@ logger = logging.getLogger(__name__)
 
 # A run is refused as late after an hour (look.LATE); Lambda's longest invocation is a quarter of one.
 FARTHEST_FROM_RUN = timedelta(minutes=75)
+
+Ending = Literal["deleted", "gone", "held", "locked"]
+
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+ENDINGS: dict[str, Ending] = {
+    "InvalidSnapshot.NotFound": "gone",
+    "InvalidSnapshot.InUse": "held",
+    "SnapshotLocked": "locked",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,3 +186,19 @@ def tag(ec2: EC2Client, ids: Sequence[str], words: Mapping[str, str]) -> None:
     """Writes the same tags on several snapshots; writing them again changes nothing."""
     ec2.create_tags(Resources=list(ids), Tags=tags.write(words))
     logger.info("snapshots tagged", extra={"snapshot_id": sorted(ids), "tags": dict(words)})
+
+
+def delete(ec2: EC2Client, snapshot: str) -> tuple[Ending, str]:
+    """Deletes a snapshot: how that ended, and AWS's sentence where it did not. One that is gone is done.
+
+    Raises ClientError for all else. Blocks that other snapshots need stay:
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshot.html
+    """
+    try:
+        ec2.delete_snapshot(SnapshotId=snapshot)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code not in ENDINGS:
+            raise
+        return ENDINGS[code], error.response["Error"]["Message"]
+    return "deleted", ""

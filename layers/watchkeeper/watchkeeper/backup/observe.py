@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from watchkeeper import applications
 from watchkeeper.aws import hosts, snapshots, volumes
-from watchkeeper.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,10 +31,6 @@ class State:
 def observe(ec2: EC2Client, look: Look, watched: Sequence[str]) -> State:
     """Reads the databases that a look is about, in pages. Raises Refused when it names one that does not exist."""
     names = applications.asked_for(look, watched)
-    if look.application and not any(fnmatchcase(look.application, pattern) for pattern in watched):
-        raise Refused(
-            f"{look.application!r} is not watched by this stack, whose parameter Applications is {','.join(watched)}."
-        )
     found = volumes.find(ec2, names)
     taken, _ = snapshots.sort_out(snapshots.find(ec2, names))
     existing = {volume.application for volume in found} | {one.application for one in taken}

@@ -1,0 +1,1 @@
+"""Retention: so many hourly, daily, weekly, monthly and yearly sets are kept, and the others deleted."""
