@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from region.clock import Died, hours, minutes
+from region.clock import hours, minutes
 from region.failure import Failed
 from region.faults import Death, Interleave, Lag, LostAnswer, ServerError, Stuck, Throttle
+from region.process import Died
 from region.region import Region, StillWaiting
 from region.simulated import Simulated
 

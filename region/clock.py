@@ -13,16 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import count
-from typing import NoReturn
+from typing import NoReturn, SupportsIndex
 
 import time_machine
 
-really_sleep = time.sleep
-"""For code of the region that waits on the machine itself, whatever the clock."""
-
-
-class Died(BaseException):
-    """A process was killed. No `Exception`, so that no handler of errors survives its own death."""
+from region.process import Died, Process, really_sleep, taken
 
 
 def minutes(number: float) -> float:
@@ -33,33 +28,6 @@ def minutes(number: float) -> float:
 def hours(number: float) -> float:
     """So many hours, in seconds."""
     return number * 3600
-
-
-class Process:
-    """A thread that runs only while it holds the baton. `result` or `error` is set when it is `done`."""
-
-    def __init__(self, name: str, enter: Callable[[], None] | None, leave: Callable[[], None] | None) -> None:
-        self.name = name
-        self.enter = enter or (lambda: None)
-        self.leave = leave or (lambda: None)
-        self.turn = _taken()
-        self.wake = 0
-        self.caller: object = None
-        self.busy_until = 0.0
-        self.deadline: float | None = None
-        self.done = self.killed = self.timed_out = False
-        self.result: object = None
-        self.error: BaseException | None = None
-
-    def __repr__(self) -> str:
-        state = "timed out" if self.timed_out else "killed" if self.killed else "done" if self.done else "running"
-        return f"<{self.name}, {state}>"
-
-
-def _taken() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
 
 
 class Event:
@@ -95,7 +63,7 @@ class Clock:
         self._queue: list[tuple[float, int, Event]] = []
         self._numbers = count()
         self._changed = threading.Condition()
-        self._kernel_turn = _taken()
+        self._kernel_turn = taken()
         self._kernel: int | None = None
         self._limit = float("inf")
         self._watched = False
@@ -105,6 +73,8 @@ class Clock:
 
     def open(self) -> None:
         """Take over the wall clock (simulated) and `time.sleep`."""
+        if time.sleep is not really_sleep:
+            raise RuntimeError("only one clock is open at a time")
         if not self.real:
             self._travel = time_machine.travel(0, tick=False)
             self._travel.start()
@@ -130,7 +100,7 @@ class Clock:
             return time.time()
         process: Process | None = getattr(self._mine, "process", None)
         own: float = getattr(self._mine, "now", 0.0)
-        return max(self._now, own, process.busy_until if process and not own else 0.0)
+        return max(self._now, own, process.pool.until if process and not own else 0.0)
 
     def moment(self) -> datetime:
         """Now, as an aware datetime in UTC."""
@@ -176,12 +146,12 @@ class Clock:
         """End a process: from now on all it does in the region raises `Died`."""
         if not process.done:
             process.killed = True
-            process.wake += 1
+            process.wakes += 1
             self.after(0, lambda: self._hand_over(process))
 
     def current(self) -> Process | None:
         """The process that the calling thread is, or works for."""
-        process: Process | None = getattr(self._mine, "process", None)
+        process: Process | None = getattr(self._mine, "process", None) or getattr(self._mine, "owner", None)
         if process is None and threading.get_ident() != self._kernel:
             process = self._running
         return process
@@ -198,8 +168,9 @@ class Clock:
         if process and process.killed:
             raise Died(process.name)
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float | SupportsIndex, /) -> None:
         """What `time.sleep` does while the clock is open: let `seconds` pass for the thread that calls."""
+        seconds = float(seconds)
         if getattr(self._mine, "busy", False) or threading.get_ident() == self._kernel:
             self._sleep_inside(seconds)
         elif process := getattr(self._mine, "process", None):
@@ -222,7 +193,7 @@ class Clock:
         """Let time pass until the process is done, the claim holds, or so many seconds went by. True: it came to pass."""
         if self._kernel is not None:
             raise RuntimeError("time is already running: an event cannot let time pass")
-        holds = (lambda: until.done) if isinstance(until, Process) else until or (lambda: False)
+        holds: Callable[[], bool] = (lambda: until.done) if isinstance(until, Process) else until or (lambda: False)
         self._limit = float("inf") if at_most is None else self.now() + at_most
         self._watched = until is not None and not isinstance(until, Process)
         self._kernel = threading.get_ident()
@@ -263,6 +234,8 @@ class Clock:
         except BaseException as error:
             process.error = error
         finally:
+            # One that dies cannot wait for its threads' time to come.
+            self._now = max(self._now, process.pool.until)
             process.done = True
             self.processes.remove(process)
             self._kernel_turn.release()
@@ -290,9 +263,9 @@ class Clock:
         if not self.real and not self._watched and wake <= self._limit and not self._due_before(wake):
             self._now = wake
             return
-        process.wake += 1
-        ticket = process.wake
-        self.at(wake, lambda: self._hand_over(process) if process.wake == ticket else None)
+        process.wakes += 1
+        ticket = process.wakes
+        self.at(wake, lambda: self._hand_over(process) if process.wakes == ticket else None)
         self._kernel_turn.release()
         process.turn.acquire()
         self.check()
@@ -306,10 +279,9 @@ class Clock:
         if self.real or process is None:
             really_sleep(seconds if self.real else 0)
             return
-        self._mine.process = process
-        own = getattr(self._mine, "now", self._now)
-        self._mine.now = max(own, self._now) + seconds
-        process.busy_until = max(process.busy_until, self._mine.now)
+        self._mine.owner = process
+        self._mine.now = max(getattr(self._mine, "now", 0.0), self._now) + seconds
+        process.pool.reach(self._mine.now)
         if process.deadline is not None and self._mine.now > process.deadline:
             process.timed_out = process.killed = True
             self.check()

@@ -52,18 +52,20 @@ class EC2(Instances):
 
     def list_snapshots(self, call: Call) -> Mapping[str, Any]:
         """DescribeSnapshots."""
-        asked, lag = call.parameters, self.region.lag(call)
+        asked, lag = call.parameters, self.home.lag(call)
         found = self.visible_snapshots(lag)
         if ids := asked.get("SnapshotIds"):
             found = _named(found, ids, "InvalidSnapshot.NotFound", "snapshot")
         if owners := asked.get("OwnerIds"):
-            found = [one for one in found if one.owner_id in owners or "self" in owners and one.owner_id == self.account_id]
+            found = [
+                one for one in found if one.owner_id in owners or "self" in owners and one.owner_id == self.account_id
+            ]
         page, token = self._page(found, asked, SNAPSHOT_FILTERS, lag)
         return {"Snapshots": [self.snapshot(one, lag) for one in page], "NextToken": token}
 
     def list_volumes(self, call: Call) -> Mapping[str, Any]:
         """DescribeVolumes."""
-        asked, lag = call.parameters, self.region.lag(call)
+        asked, lag = call.parameters, self.home.lag(call)
         found = list(self.volumes.values())
         if ids := asked.get("VolumeIds"):
             found = _named(found, ids, "InvalidVolume.NotFound", "volume")
@@ -72,7 +74,7 @@ class EC2(Instances):
 
     def list_instances(self, call: Call) -> Mapping[str, Any]:
         """DescribeInstances, each in a reservation of its own."""
-        asked, lag = call.parameters, self.region.lag(call)
+        asked, lag = call.parameters, self.home.lag(call)
         found = self.all_instances()
         if ids := asked.get("InstanceIds"):
             found = _named(found, ids, "InvalidInstanceID.NotFound", "instance")
@@ -91,7 +93,9 @@ class EC2(Instances):
         page, token = self._page(found, asked, INSTANCE_FILTERS, 0)
         return {"InstanceStatuses": [self._status(one) for one in page], "NextToken": token}
 
-    def _page(self, found: Iterable[Any], asked: Mapping[str, Any], values: Values, lag: float) -> tuple[Sequence[Any], str | None]:
+    def _page(
+        self, found: Iterable[Any], asked: Mapping[str, Any], values: Values, lag: float
+    ) -> tuple[Sequence[Any], str | None]:
         for name, wanted in ((one["Name"], one["Values"]) for one in asked.get("Filters", [])):
             found = [one for one in found if self._matches(one, name, wanted, values, lag)]
         after = asked.get("NextToken", "")
@@ -150,7 +154,10 @@ class EC2(Instances):
 
     def _instance(self, one: Instance, lag: float) -> Mapping[str, Any]:
         blocks = [
-            {"DeviceName": device, "Ebs": {"VolumeId": block.volume_id, "DeleteOnTermination": block.delete_on_termination}}
+            {
+                "DeviceName": device,
+                "Ebs": {"VolumeId": block.volume_id, "DeleteOnTermination": block.delete_on_termination},
+            }
             for device, block in one.get_block_device_mapping
         ]
         reason = one.state_reason
@@ -182,7 +189,9 @@ class EC2(Instances):
         """The operations that are answered here, by name."""
         return {
             "CreateSnapshot": lambda call: self.snapshot(self.begin([call.parameters["VolumeId"]], call.parameters)[0]),
-            "CreateSnapshots": lambda call: {"Snapshots": [self.snapshot(one) for one in self.create_set(call.parameters)]},
+            "CreateSnapshots": lambda call: {
+                "Snapshots": [self.snapshot(one) for one in self.create_set(call.parameters)]
+            },
             "DescribeInstanceStatus": self.list_statuses,
             "DescribeInstances": self.list_instances,
             "DescribeSnapshots": self.list_snapshots,
@@ -200,7 +209,7 @@ class _Response(EC2Response):
     """For requests that came over HTTP."""
 
     def call_action(self) -> Any:
-        return serve(self.ec2_backend.region, self) or super().call_action()
+        return serve(self.ec2_backend.home, self) or super().call_action()
 
 
 class _Urls:

@@ -46,23 +46,23 @@ class Instances(Snapshots):
         for instance in reservation.instances:
             for _, block in instance.get_block_device_mapping:
                 volume = self.volumes[block.volume_id]
-                self.region.machines.create_volume(volume.id, int(volume.size), volume.snapshot_id)
+                self.home.machines.create_volume(volume.id, int(volume.size), volume.snapshot_id)
             self._move(instance, "pending")
-            if not self.region.faults.stuck("RunInstances"):
-                self.region.later(*START_SECONDS, lambda one=instance: self._launch(one))
+            if not self.home.faults.stuck("RunInstances"):
+                self.home.later(*START_SECONDS, lambda one=instance: self._launch(one))
         return reservation
 
     def _launch(self, instance: Instance) -> None:
         if instance.state != "pending":
             return
-        self.region.machines.launch(instance.id, _plain(instance.user_data))
+        self.home.machines.launch(instance.id, _plain(instance.user_data))
         for device, block in instance.get_block_device_mapping:
             if device != instance.root_device_name:
-                self.region.machines.attach(block.volume_id, instance.id, device)
+                self.home.machines.attach(block.volume_id, instance.id, device)
         self._run(instance)
 
     def _run(self, instance: Instance) -> None:
-        self.running_since[instance.id] = self.region.clock.now()
+        self.running_since[instance.id] = self.home.clock.now()
         self._move(instance, "running")
 
     def start_instances(self, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
@@ -70,7 +70,9 @@ class Instances(Snapshots):
 
         def start(instance: Instance) -> None:
             if instance.state not in ("stopped", "running", "pending"):
-                raise Refusal("IncorrectInstanceState", f"The instance '{instance.id}' is not in a state to be started.")
+                raise Refusal(
+                    "IncorrectInstanceState", f"The instance '{instance.id}' is not in a state to be started."
+                )
             if instance.state == "stopped":
                 self._move(instance, "pending")
                 self._then("StartInstances", instance, START_SECONDS, self._boot)
@@ -79,7 +81,7 @@ class Instances(Snapshots):
 
     def _boot(self, instance: Instance) -> None:
         if instance.state == "pending":
-            self.region.machines.boot(instance.id)
+            self.home.machines.boot(instance.id)
             self._run(instance)
 
     def stop_instances(self, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
@@ -87,7 +89,9 @@ class Instances(Snapshots):
 
         def stop(instance: Instance) -> None:
             if instance.state not in ("running", "stopping", "stopped"):
-                raise Refusal("IncorrectInstanceState", f"The instance '{instance.id}' is not in a state to be stopped.")
+                raise Refusal(
+                    "IncorrectInstanceState", f"The instance '{instance.id}' is not in a state to be stopped."
+                )
             if instance.state == "running":
                 self._move(instance, "stopping", "Client.UserInitiatedShutdown")
                 self._then("StopInstances", instance, STOP_SECONDS, self._stop)
@@ -96,7 +100,7 @@ class Instances(Snapshots):
 
     def _stop(self, instance: Instance) -> None:
         if instance.state == "stopping":
-            self.region.machines.shutdown(instance.id)
+            self.home.machines.shutdown(instance.id)
             self._move(instance, "stopped", "Client.UserInitiatedShutdown")
 
     def terminate_instances(self, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
@@ -112,24 +116,24 @@ class Instances(Snapshots):
         return self._each(instance_ids, terminate)
 
     def _terminate(self, instance: Instance) -> None:
-        self.region.machines.shutdown(instance.id)
+        self.home.machines.shutdown(instance.id)
         for device, block in instance.get_block_device_mapping:
             if device != instance.root_device_name:
-                self.region.machines.detach(block.volume_id, instance.id, True)
+                self.home.machines.detach(block.volume_id, instance.id, True)
         instance.terminate()
-        self.region.machines.forget(instance.id)
+        self.home.machines.forget(instance.id)
         self._move(instance, "terminated", "Client.UserInitiatedShutdown")
 
     def fail(self, instance: Instance) -> None:
         """The hardware below an instance fails: it is stopped at once, and not by anybody."""
-        self.region.machines.power_cut(instance.id)
+        self.home.machines.power_cut(instance.id)
         self._move(instance, "stopped", "Server.InternalError")
 
     def status_of(self, instance: Instance) -> str:
         """What both status checks say."""
         if instance.state != "running":
             return "not-applicable"
-        age = self.region.clock.now() - self.running_since[instance.id]
+        age = self.home.clock.now() - self.running_since[instance.id]
         return "initializing" if age < INITIALIZING_SECONDS else "ok"
 
     def _each(
@@ -145,13 +149,13 @@ class Instances(Snapshots):
     def _then(
         self, operation: str, instance: Instance, seconds: tuple[float, float], move: Callable[[Instance], None]
     ) -> None:
-        if not self.region.faults.stuck(operation):
-            self.region.later(*seconds, lambda: move(instance))
+        if not self.home.faults.stuck(operation):
+            self.home.later(*seconds, lambda: move(instance))
 
     def _move(self, instance: Instance, state: str, reason: str = "") -> None:
         instance._state = InstanceState(state, CODES[state])
         instance.state_reason = StateReason(f"{reason}: {REASONS[reason]}", reason) if reason else StateReason()
-        self.region.bus.emit(events.instance_state, instance.id, state)
+        self.home.bus.emit(events.instance_state, instance.id, state)
 
 
 def _plain(user_data: Any) -> str:

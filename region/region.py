@@ -85,8 +85,8 @@ class Region:
     def _take_over_moto(self) -> None:
         """Swap the classes of moto's backends, and draw ids and botocore's waits from the seed."""
         own: dict[Any, type] = {
-            ec2_backends: type("EC2", (EC2,), {"region": self}),
-            ssm_backends: type("SSM", (SSM,), {"region": self}),
+            ec2_backends: type("EC2", (EC2,), {"home": self}),
+            ssm_backends: type("SSM", (SSM,), {"home": self}),
         }
         for backends, backend in own.items():
             self._closing.callback(setattr, backends, "backend", backends.backend)

@@ -64,16 +64,18 @@ class Snapshots(Volumes):
             raise Refusal("TagLimitExceeded", "The maximum number of tags for a resource has been reached.")
         for volume_id in volumes:
             self._may_begin(volume_id)
-        taken = [Snapshot(self, random_snapshot_id(), self.get_volume(one), asked.get("Description", "")) for one in volumes]
-        self.region.machines.snapshot([(snapshot.volume.id, snapshot.id) for snapshot in taken])
+        taken = [
+            Snapshot(self, random_snapshot_id(), self.get_volume(one), asked.get("Description", "")) for one in volumes
+        ]
+        self.home.machines.snapshot([(snapshot.volume.id, snapshot.id) for snapshot in taken])
         for snapshot in taken:
             snapshot.status = "pending"
-            snapshot.start_time = self.region.clock.moment()
+            snapshot.start_time = self.home.clock.moment()
             snapshot.encrypted = snapshot.volume.encrypted
             self.snapshots[snapshot.id] = snapshot
             self.create_tags([snapshot.id], {**self._copied_tags(snapshot, asked), **tags})
-            if not self.region.faults.stuck("CreateSnapshots"):
-                self.region.later(*COMPLETION_SECONDS, lambda one=snapshot: self._complete(one, taken))
+            if not self.home.faults.stuck("CreateSnapshots"):
+                self.home.later(*COMPLETION_SECONDS, lambda one=snapshot: self._complete(one, taken))
         return taken
 
     def _may_begin(self, volume_id: str) -> None:
@@ -81,8 +83,10 @@ class Snapshots(Volumes):
         own = [one for one in self.snapshots.values() if one.volume is volume]
         most = PENDING_AT_MOST_ON_DISKS.get(volume.volume_type or "", PENDING_AT_MOST)
         if sum(one.status in ("pending", "error") for one in own) >= most:
-            raise Refusal("ConcurrentSnapshotLimitExceeded", f"You have exceeded {most} pending snapshots of {volume_id}")
-        now = self.region.clock.now()
+            raise Refusal(
+                "ConcurrentSnapshotLimitExceeded", f"You have exceeded {most} pending snapshots of {volume_id}"
+            )
+        now = self.home.clock.now()
         if any(now - one.start_time.timestamp() < SECONDS_BETWEEN for one in own):
             raise Refusal(
                 "SnapshotCreationPerVolumeRateExceeded",
@@ -100,12 +104,12 @@ class Snapshots(Volumes):
         if len(taken) > 1 and all(one.status != "pending" for one in taken):
             failed = [one.id for one in taken if one.status == "error"]
             volumes = {one.id: one.volume.id for one in taken}
-            self.region.bus.emit(events.set_done, volumes, taken[0].start_time, failed)
+            self.home.bus.emit(events.set_done, volumes, taken[0].start_time, failed)
 
     def settle(self, snapshot: Snapshot, state: str) -> None:
         """End a pending snapshot as completed or error."""
         snapshot.status = state
-        self.region.bus.emit(
+        self.home.bus.emit(
             events.snapshot_done, snapshot.id, snapshot.volume.id, snapshot.start_time, state == "completed"
         )
 
@@ -121,14 +125,14 @@ class Snapshots(Volumes):
         if snapshot.status == "pending":
             self.doomed.add(snapshot_id)
             return snapshot
-        self.deleted.append((self.region.clock.now(), snapshot))
-        self.region.machines.delete_snapshot(snapshot_id)
+        self.deleted.append((self.home.clock.now(), snapshot))
+        self.home.machines.delete_snapshot(snapshot_id)
         return self.snapshots.pop(snapshot_id)
 
     def copy_snapshot(self, source_snapshot_id: str, *_: Any, **more: Any) -> Snapshot:
         """A copy: of no volume, and with a transfer type. Its tags are the caller's business."""
         source = self.get_snapshot(source_snapshot_id)
-        return self.stock(NO_VOLUME, self.region.clock.moment(), {}, gib=source.volume.size, transfer="standard")
+        return self.stock(NO_VOLUME, self.home.clock.moment(), {}, gib=source.volume.size, transfer="standard")
 
     def stock(
         self,
@@ -181,7 +185,7 @@ class Snapshots(Volumes):
         """The snapshots as a reader sees them who is so many seconds behind."""
         if not lag:
             return list(self.snapshots.values())
-        horizon = self.region.clock.now() - lag
+        horizon = self.home.clock.now() - lag
         still_seen = [one for when, one in self.deleted if when > horizon]
         return [one for one in [*self.snapshots.values(), *still_seen] if one.start_time.timestamp() <= horizon]
 

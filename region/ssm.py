@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from moto.ssm import urls
 from moto.ssm.models import SimpleSystemManagerBackend, ssm_backends
@@ -61,7 +61,7 @@ class Invocation:
 class SSM(SimpleSystemManagerBackend):
     """moto's SSM, for requests that come over HTTP."""
 
-    region: Region
+    home: ClassVar[Region]
 
     @property
     def _url_module(self) -> Any:
@@ -72,7 +72,7 @@ class _Response(SimpleSystemManagerResponse):
     def call_action(self) -> Any:
         backend = self.ssm_backend
         assert isinstance(backend, SSM)
-        return serve(backend.region, self) or super().call_action()
+        return serve(backend.home, self) or super().call_action()
 
 
 class _Urls:

@@ -25,7 +25,7 @@ IMAGE = "ami-0123456789abcdef0"
 class Volumes(EC2Backend):
     """moto's EC2 with volumes that obey. Only what changes the world goes to the machines."""
 
-    region: ClassVar[Region]
+    home: ClassVar[Region]
     building = True
     """moto puts something together, and the machines hear of it when it is whole."""
 
@@ -51,14 +51,14 @@ class Volumes(EC2Backend):
         return super().delete_tags(resource_ids, tags)
 
     def _remember_tags(self, resource_ids: list[str]) -> None:
-        now = self.region.clock.now()
+        now = self.home.clock.now()
         for resource_id in resource_ids:
             self.former_tags[resource_id].append((now, dict(self.tags.get(resource_id, {}))))
 
     def tags_of(self, resource_id: str, lag: float = 0) -> Mapping[str, str]:
         """A resource's tags as a reader sees them who is so many seconds behind."""
         if lag:
-            horizon = self.region.clock.now() - lag
+            horizon = self.home.clock.now() - lag
             for changed, before in self.former_tags[resource_id]:
                 if changed > horizon:
                     return before
@@ -73,14 +73,14 @@ class Volumes(EC2Backend):
             raise Refusal("IncorrectState", f"Snapshot {source} is in invalid state - {state}")
         volume = super().create_volume(*args, **kwargs)
         if not self.building:
-            self.region.machines.create_volume(volume.id, int(volume.size), source)
+            self.home.machines.create_volume(volume.id, int(volume.size), source)
         return volume
 
     def delete_volume(self, volume_id: str) -> Volume:
         """Without this volume."""
         volume = super().delete_volume(volume_id)
         if not self.building:
-            self.region.machines.delete_volume(volume_id)
+            self.home.machines.delete_volume(volume_id)
         return volume
 
     def attach_volume(
@@ -94,9 +94,9 @@ class Volumes(EC2Backend):
         attachment = super().attach_volume(volume_id, instance_id, device_path, delete_on_termination)
         assert attachment
         attachment.status = "attaching"
-        self.region.machines.attach(volume_id, instance_id, device_path)
-        if not self.region.faults.stuck("AttachVolume"):
-            self.region.later(1, 3, lambda: setattr(attachment, "status", "attached"))
+        self.home.machines.attach(volume_id, instance_id, device_path)
+        if not self.home.faults.stuck("AttachVolume"):
+            self.home.later(1, 3, lambda: setattr(attachment, "status", "attached"))
         return attachment
 
     def detach(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -123,12 +123,12 @@ class Volumes(EC2Backend):
     def _let_go(self, volume: Volume, attachment: VolumeAttachment, force: bool) -> None:
         if volume.attachment is not attachment:
             return
-        if self.region.machines.detach(volume.id, attachment.instance_id, force):
+        if self.home.machines.detach(volume.id, attachment.instance_id, force):
             attachment.status = "detaching"
-            self.region.later(1, 3, lambda: self._detached(volume, attachment))
+            self.home.later(1, 3, lambda: self._detached(volume, attachment))
         else:
             attachment.status = "busy"
-            self.region.clock.after(1, lambda: self._let_go(volume, attachment, force), background=True)
+            self.home.clock.after(1, lambda: self._let_go(volume, attachment, force), background=True)
 
     def _detached(self, volume: Volume, attachment: VolumeAttachment) -> None:
         if volume.attachment is attachment:
