@@ -33,11 +33,12 @@ PACKAGES := debootstrap docker.io iproute2 postgresql postgresql-contrib python3
 system: ## (with sudo, on Debian) install the packages of the real-disk parts
 	@tools/install_packages $(PACKAGES)
 
-build: .venv/sam/.made ## build the layer and the functions into .aws-sam
-	@$(SAM)/sam build
+build: .venv/sam/.made ## build the layer into .aws-sam, beside the functions, which are deployed as they are
+	@find functions -name __pycache__ -exec rm -r {} +
+	@PATH="$(CURDIR)/$(SAM):$$PATH" sam build
 
-deploy: build ## deploy to the AWS account of your credentials, asking for what it needs
-	@$(SAM)/sam deploy --guided
+deploy: build ## deploy with your AWS credentials; first: make deploy PARAMETERS='Email=you@example.com TimeZone=Europe/Berlin'
+	@$(SAM)/sam deploy $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
 bench: .venv/dev/.made .venv/awscli/.made ## measure again what docs/figures.md says (an hour; with sudo, on disks too)
 	@$(DEV)/python -m bench

@@ -1,4 +1,4 @@
-"""Which grounds this machine has: a ground that is missing is left out and named at the end; with CI=true it is a failure."""
+"""The grounds: one that this machine lacks is left out and named at the end; with CI=true that is a failure."""
 
 from __future__ import annotations
 
