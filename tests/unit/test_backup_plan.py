@@ -146,6 +146,7 @@ def test_a_paused_volume_or_host_is_left_exactly_as_it_is() -> None:
 
     assert decide(on_volume) == Leave("payroll", "paused: moving house")
     assert decide(on_host) == Leave("payroll", "paused: upgrade")
+    assert decide(state(volume(paused=""))) == Leave("payroll", "paused: ")
 
 
 def test_an_application_whose_volume_lost_its_tags_is_missed_until_it_is_retired_by_name() -> None:

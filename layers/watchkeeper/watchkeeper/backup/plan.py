@@ -86,8 +86,8 @@ def _judge(name: str, state: State, look: Look, settings: Settings) -> Verdict:
         return _judge_lost(name, sets, look, settings)
     known = [state.hosts[volume.host] for volume in some if volume.host and volume.host in state.hosts]
     words = [one.tags for one in some] + [one.tags for one in known]
-    if reason := next((one[tags.PAUSED] for one in words if tags.PAUSED in one), None):
-        return Leave(name, f"paused: {reason}")
+    if paused := [one[tags.PAUSED] for one in words if tags.PAUSED in one]:
+        return Leave(name, f"paused: {paused[0]}")
     if any(one.run == look.time and one.is_whole and one.is_concluded for one in sets):
         return Leave(name, "the run has its set")
     newest = _newest([one for one in sets if not one.has_failed])  # one that is still being copied is not overdue

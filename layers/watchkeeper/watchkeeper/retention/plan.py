@@ -54,8 +54,8 @@ def plan(state: State, look: Look, settings: Settings, now: datetime) -> list[Pl
 
 def _plan_one(name: str, state: State, look: Look, settings: Settings, moment: datetime) -> Plan:
     sets, volumes = state.sets[name], state.volumes[name]
-    if paused := next((one.tags[tags.PAUSED] for one in volumes if tags.PAUSED in one.tags), None):
-        return _leave(name, sets, f"the application is paused: {paused}")
+    if paused := [one.tags[tags.PAUSED] for one in volumes if tags.PAUSED in one.tags]:
+        return _leave(name, sets, f"the application is paused: {paused[0]}")
     if not volumes and name not in settings.retired:
         # A volume that lost its tags lost what it said about keeping with them.
         return _leave(name, sets, f"no volume is tagged {name} any more: tag it again, or name it in Retired")
