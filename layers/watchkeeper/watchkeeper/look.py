@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Watchkeeper's shortest period: a run that begins later than this belongs to the next one.
 LATE = timedelta(hours=1)
@@ -36,11 +36,15 @@ class Look:
     hop: int = 0
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any], now: datetime) -> Look:
-        """The Look that an event asks for; without `time`, of the minute `now`. Raises Refused for any other word."""
-        unknown = sorted(set(event) - set(WORDS))
+    def from_event(cls, event: Mapping[str, Any], now: datetime, besides: Sequence[str] = ()) -> Look:
+        """The Look that an event asks for; without `time`, of the minute `now`. Raises Refused for any other word.
+
+        `besides` are words of one function alone, which that function reads.
+        """
+        known = (*WORDS, *besides)
+        unknown = sorted(set(event) - set(known))
         if unknown:
-            raise Refused(f"The event has {', '.join(unknown)}; it may have {', '.join(WORDS)}.")
+            raise Refused(f"The event has {', '.join(unknown)}; it may have {', '.join(known)}.")
         flags = {word: event.get(word, False) for word in FLAGS}
         for word, value in flags.items():
             if not isinstance(value, bool):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,16 @@ def find(ec2: EC2Client, ids: Sequence[str]) -> dict[str, Host]:
     """
     found: dict[str, Host] = {}
     for start in range(0, len(ids), 200):
-        pages = ec2.get_paginator("describe_instances").paginate(
-            Filters=[{"Name": "instance-id", "Values": list(ids[start : start + 200])}]
-        )
-        for page in pages:
-            for reservation in page["Reservations"]:
-                found |= {one["InstanceId"]: Host.from_boto(one) for one in reservation["Instances"]}
+        found |= {one.id: one for one in _find(ec2, {"Name": "instance-id", "Values": list(ids[start : start + 200])})}
     return found
+
+
+def find_tagged(ec2: EC2Client) -> list[Host]:
+    """The instances that carry any tag of ours, read or not, in the order of their ids."""
+    return sorted(_find(ec2, {"Name": "tag-key", "Values": [f"{tags.PREFIX}*"]}), key=lambda host: host.id)
+
+
+def _find(ec2: EC2Client, condition: FilterTypeDef) -> list[Host]:
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=[condition], PaginationConfig={"PageSize": 1000})
+    reservations = [reservation for page in pages for reservation in page["Reservations"]]
+    return [Host.from_boto(one) for reservation in reservations for one in reservation["Instances"]]

@@ -37,7 +37,7 @@ ENDINGS: dict[str, Ending] = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An EBS snapshot that carries our tags; `is_copy` where AWS says that it was copied from another one."""
+    """An EBS snapshot that carries our tags; `is_copy` where AWS says so; `progress` as AWS writes it."""
 
     id: str
     volume: str
@@ -46,6 +46,7 @@ class Snapshot:
     size_gib: int = 0
     is_copy: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    progress: str = ""
 
     @classmethod
     def from_boto(cls, snapshot: SnapshotTypeDef) -> Snapshot:
@@ -58,6 +59,7 @@ class Snapshot:
             snapshot.get("VolumeSize", 0),
             bool(snapshot.get("TransferType")),
             tags.read(snapshot.get("Tags", [])),
+            snapshot.get("Progress", ""),
         )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import VolumeTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, VolumeTypeDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,21 @@ class Volume:
 
 def find(ec2: EC2Client, applications: Sequence[str]) -> list[Volume]:
     """The database volumes of the applications with these names (`*` matches any text), in the order of their ids."""
-    pages = ec2.get_paginator("describe_volumes").paginate(
-        Filters=[
+    return _find(
+        ec2,
+        [
             {"Name": f"tag:{tags.APPLICATION}", "Values": list(applications)},
             {"Name": f"tag:{tags.ROLE}", "Values": [tags.DATABASE]},
         ],
-        PaginationConfig={"PageSize": 1000},
     )
+
+
+def find_tagged(ec2: EC2Client) -> list[Volume]:
+    """The volumes that carry any tag of ours, read or not, in the order of their ids."""
+    return _find(ec2, [{"Name": "tag-key", "Values": [f"{tags.PREFIX}*"]}])
+
+
+def _find(ec2: EC2Client, filters: Sequence[FilterTypeDef]) -> list[Volume]:
+    pages = ec2.get_paginator("describe_volumes").paginate(Filters=filters, PaginationConfig={"PageSize": 1000})
     found = [Volume.from_boto(volume) for page in pages for volume in page["Volumes"]]
     return sorted(found, key=lambda volume: volume.id)

@@ -1,0 +1,48 @@
+"""What is wrong with tags that nobody reads: words with a typo, and words on the wrong kind of thing; pure."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from watchkeeper.aws.hosts import Host
+    from watchkeeper.aws.volumes import Volume
+
+KEYS = (*tags.WRITTEN_BY_PEOPLE, *tags.WRITTEN_BY_WATCHKEEPER)
+ROLES_OF_VOLUMES = (tags.DATABASE,)
+ROLES_OF_INSTANCES = (tags.DATABASE_HOST, "web-node")
+
+GONE = ("shutting-down", "terminated")
+
+
+def advise(volumes: Iterable[Volume], hosts: Iterable[Host]) -> tuple[str, ...]:
+    """A sentence for each tag of ours that is never read as it stands, with the nearest one that is."""
+    sentences = [sentence for one in volumes for sentence in _advise(one.id, one.tags, ROLES_OF_VOLUMES)]
+    living = [one for one in hosts if one.state not in GONE]
+    return (*sentences, *(sentence for one in living for sentence in _advise(one.id, one.tags, ROLES_OF_INSTANCES)))
+
+
+def _advise(resource: str, words: Mapping[str, str], roles: Sequence[str]) -> list[str]:
+    ours = {key: value for key, value in words.items() if key.startswith(tags.PREFIX)}
+    sentences = [
+        f"{resource} has the tag {key}, which means nothing{_nearest(key, KEYS)}." for key in ours if key not in KEYS
+    ]
+    role = ours.get(tags.ROLE)
+    if role is not None and role not in roles:
+        known = f": it may be {' or '.join(roles)}"
+        sentences.append(f"{resource} has {tags.ROLE}={role}, which it cannot be{_nearest(role, roles) or known}.")
+    if role is not None and not ours.get(tags.APPLICATION):
+        sentences.append(f"{resource} has {tags.ROLE}={role} and no {tags.APPLICATION}, so it belongs to none.")
+    if role is None and tags.APPLICATION in ours:
+        sentences.append(f"{resource} has {tags.APPLICATION}={ours[tags.APPLICATION]} and no {tags.ROLE}.")
+    return sentences
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    found = get_close_matches(word, known, n=1)
+    return f"; did you mean {found[0]}" if found else ""

@@ -1,0 +1,214 @@
+"""Decides what is said of each application: what it has, lacks and waits for, and what comes next; pure.
+
+What it lacks and what comes next is not judged anew: it is what the plans of the other functions would come to now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+from watchkeeper.backup.plan import Take, Wrong
+from watchkeeper.backup.plan import plan as plan_backup
+from watchkeeper.look import Look
+from watchkeeper.retention.observe import State as Kept
+from watchkeeper.retention.plan import plan as plan_retention
+from watchkeeper.status import advice, schedules, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from watchkeeper.aws.hosts import Host
+    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.volumes import Volume
+    from watchkeeper.backup.plan import Verdict
+    from watchkeeper.retention.plan import Plan
+    from watchkeeper.status.observe import State
+    from watchkeeper.status.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest set of an application that says what it is."""
+
+    started: datetime
+    consistency: str
+    frozen_ms: int
+    is_finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application as people shall know it; `lacks`, `waits_for` and `next` are sentences."""
+
+    name: str
+    volumes: Mapping[str, int]
+    host: str | None
+    host_state: str | None
+    is_reached: bool
+    newest: Newest | None
+    newest_application: datetime | None
+    sets: int
+    snapshots: int
+    policy: str
+    paused: str | None
+    lacks: tuple[str, ...]
+    waits_for: tuple[str, ...]
+    next: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that is told, at a time, in a time zone."""
+
+    time: datetime
+    zone: ZoneInfo
+    watched: tuple[str, ...]
+    applications: tuple[Application, ...]
+    next_snapshots: datetime | None
+    next_pruning: datetime | None
+    schedules: tuple[str, str]
+    remarks: tuple[str, ...]
+
+
+def describe(state: State, settings: Settings, now: datetime) -> Status:
+    """What is told of a state at the time `now`."""
+    look = Look(now, if_overdue=True)  # what the next hourly look would find
+    databases = state.databases
+    verdicts = {one.application: one for one in plan_backup(databases, look, settings.backup)}
+    kept = Kept(databases.sets, databases.volumes, state.strangers)
+    plans = {one.application: one for one in plan_retention(kept, look, settings.retention, now)}
+    zone = settings.retention.zone
+    return Status(
+        now,
+        zone,
+        settings.backup.watched,
+        tuple(_describe(name, state, (verdicts[name], plans[name]), settings, now) for name in databases.volumes),
+        schedules.next_time(settings.snapshot_schedule, zone, now),
+        schedules.next_time(settings.prune_schedule, zone, now),
+        (settings.snapshot_schedule, settings.prune_schedule),
+        _remarks(state, settings.backup.watched),
+    )
+
+
+def _describe(name: str, state: State, planned: tuple[Verdict, Plan], settings: Settings, now: datetime) -> Application:
+    volumes, sets, hosts = state.databases.volumes[name], state.databases.sets[name], state.databases.hosts
+    host = next((hosts[one.host] for one in volumes if one.host and one.host in hosts), None)
+    finished = [one for one in sets if one.is_finished and one.consistency == "application"]
+    newest = finished[-1].started if finished else None
+    verdict, plan = planned
+    paused = _paused(volumes, host)
+    is_watched = bool(volumes) and paused is None and name not in settings.backup.retired
+    lacks = _lacks_host(host, state.reached, verdict) if is_watched else ()
+    return Application(
+        name=name,
+        volumes={one.id: one.size_gib for one in volumes},
+        host=host.id if host else None,
+        host_state=host.state if host else None,
+        is_reached=host is not None and host.id in state.reached,
+        newest=_newest(sets),
+        newest_application=newest,
+        sets=len(sets),
+        snapshots=sum(len(one.members) for one in sets),
+        policy=plan.policy,
+        paused=paused,
+        lacks=(
+            *((verdict.reason,) if isinstance(verdict, Wrong) else ()),
+            *lacks,
+            *(_lacks_set(newest, settings, now) if is_watched else ()),
+            *_failed(sets, now),
+            *((plan.refusal,) if plan.refusal else ()),
+        ),
+        waits_for=_waits_for(sets, now),
+        next=_next(verdict, plan),
+    )
+
+
+def _paused(volumes: Sequence[Volume], host: Host | None) -> str | None:
+    labelled = [one.tags for one in volumes] + ([host.tags] if host else [])
+    return next((one[tags.PAUSED] for one in labelled if tags.PAUSED in one), None)
+
+
+def _newest(sets: Sequence[SnapshotSet]) -> Newest | None:
+    concluded = [one for one in sets if one.is_whole and one.is_concluded and not one.has_failed]
+    if not concluded:
+        return None
+    one = concluded[-1]
+    frozen = one.members[0].tags[tags.FROZEN_MS]
+    return Newest(one.started, one.consistency, int(frozen) if frozen.isdigit() else 0, one.is_finished)
+
+
+def _lacks_host(host: Host | None, reached: frozenset[str], verdict: Verdict) -> tuple[str, ...]:
+    if host is None or isinstance(verdict, Wrong):
+        return ()
+    if host.state != "running":
+        return (f"{host.id} is {host.state}: until it runs, its sets are crash-consistent only.",)
+    if host.id not in reached:
+        return (
+            f"SSM does not reach {host.id}, so it cannot be frozen: its agent must run, with a way out to SSM and an "
+            f"instance role that has AmazonSSMManagedInstanceCore.",
+        )
+    return ()
+
+
+def _lacks_set(newest: datetime | None, settings: Settings, now: datetime) -> tuple[str, ...]:
+    overdue = settings.backup.overdue
+    if newest is None:
+        return ("It has no application-consistent set yet.",)
+    if now - newest >= overdue:
+        old, most = words.span(now - newest), words.span(overdue)
+        return (f"Its newest application-consistent set is {old} old; {most} may be.",)
+    return ()
+
+
+def _failed(sets: Sequence[SnapshotSet], now: datetime) -> tuple[str, ...]:
+    return tuple(
+        f"EBS gave up on the set from {words.ago(now - one.started)}; it does not count, and is pruned."
+        for one in sets
+        if one.has_failed
+    )
+
+
+def _waits_for(sets: Sequence[SnapshotSet], now: datetime) -> tuple[str, ...]:
+    return tuple(
+        f"EBS to copy the set from {words.ago(now - one.started)}: {_progress(one)}."
+        for one in sets
+        if one.is_whole and not one.is_finished and not one.has_failed
+    )
+
+
+def _progress(one: SnapshotSet) -> str:
+    done = [100 if member.state == "completed" else _percent(member.progress) for member in one.members]
+    return f"{sum(done) // len(done)} % of {words.count(len(done), 'snapshot')}"
+
+
+def _percent(progress: str) -> int:
+    digits = progress.removesuffix("%")
+    return int(digits) if digits.isdecimal() else 0
+
+
+def _next(verdict: Verdict, plan: Plan) -> tuple[str, ...]:
+    overdue = ("Within the hour a set is made, since none is new enough.",) if isinstance(verdict, Take) else ()
+    going = len(plan.deletes)
+    if not going or plan.refusal:
+        return overdue
+    return (*overdue, f"{words.count(going, 'set')} will go with the next pruning.")
+
+
+def _remarks(state: State, watched: Sequence[str]) -> tuple[str, ...]:
+    labelled = [one.tags for one in state.volumes] + [one.tags for one in state.hosts]
+    named = {one[tags.APPLICATION] for one in labelled if tags.APPLICATION in one}
+    others = sorted(name for name in named if not any(fnmatchcase(name, pattern) for pattern in watched))
+    return (
+        *advice.advise(state.volumes, state.hosts),
+        *(
+            f"{one.id} claims to be of a set of {one.tags.get(tags.APPLICATION)!r} and is not: it is never counted, "
+            f"restored or deleted."
+            for one in state.strangers
+        ),
+        *((f"Not watched by this stack: {', '.join(others)}.",) if others else ()),
+    )

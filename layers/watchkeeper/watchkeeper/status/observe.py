@@ -1,0 +1,61 @@
+"""Reads what is told of: databases as the other functions see them, agents, and every resource with our tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from watchkeeper import applications, tags
+from watchkeeper.aws import agents, hosts, snapshots, volumes
+from watchkeeper.backup.observe import State as Databases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
+
+    from watchkeeper.aws.hosts import Host
+    from watchkeeper.aws.snapshots import Snapshot
+    from watchkeeper.aws.volumes import Volume
+    from watchkeeper.look import Look
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`reached` are the hosts that SSM reaches; `volumes` and `hosts` all that carry any tag of ours."""
+
+    databases: Databases
+    strangers: Sequence[Snapshot]
+    reached: frozenset[str]
+    volumes: Sequence[Volume]
+    hosts: Sequence[Host]
+
+
+def observe(ec2: EC2Client, ssm: SSMClient, look: Look, watched: Sequence[str]) -> State:
+    """Reads all that a look is about, in pages. Raises Refused when it names an application that does not exist."""
+    names = applications.asked_for(look, watched)
+    tagged, tagged_hosts = volumes.find_tagged(ec2), hosts.find_tagged(ec2)
+    databases = [one for one in tagged if one.tags.get(tags.ROLE) == tags.DATABASE]
+    found = _named(databases, names)
+    taken, strangers = snapshots.sort_out(snapshots.find(ec2, names))
+    existing = sorted({one.application for one in found} | {one.application for one in taken})
+    applications.refuse_unknown(look, existing, [one.application for one in _named(databases, watched)])
+    hosting = sorted({one.host for one in found if one.host})
+    known = {one.id: one for one in tagged_hosts}
+    return State(
+        Databases(
+            {name: [one for one in found if one.application == name] for name in existing},
+            known | hosts.find(ec2, [one for one in hosting if one not in known]),
+            {name: [one for one in taken if one.application == name] for name in existing},
+        ),
+        strangers,
+        agents.find(ssm, hosting),
+        tagged,
+        tagged_hosts,
+    )
+
+
+def _named(found: Iterable[Volume], names: Sequence[str]) -> list[Volume]:
+    return [one for one in found if any(fnmatchcase(one.application, name) for name in names)]

@@ -1,0 +1,33 @@
+"""What the stack's parameters say, to one who only tells of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from watchkeeper.backup.settings import Settings as BackupSettings
+from watchkeeper.retention.settings import Settings as RetentionSettings
+from watchkeeper.runtime import require
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of the functions that are told of, and when these are woken."""
+
+    backup: BackupSettings
+    retention: RetentionSettings
+    snapshot_schedule: str
+    prune_schedule: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """The settings in a function's environment. Raises Refused, naming a variable that is missing or wrong."""
+        return cls(
+            BackupSettings.from_env(env),
+            RetentionSettings.from_env(env),
+            require(env, "SNAPSHOT_SCHEDULE"),
+            require(env, "PRUNE_SCHEDULE"),
+        )

@@ -1,0 +1,137 @@
+"""Writes a status: as text that a person reads, or as plain values for a program; pure."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import asdict
+from datetime import datetime
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any
+
+from watchkeeper.errors import Refused
+from watchkeeper.look import stamp
+from watchkeeper.status import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from watchkeeper.status.describe import Application, Newest, Status
+
+WIDTH = 110
+INDENT = 13
+
+HOW_TO_BEGIN = """\
+To have a database watched, tag every volume that it lies on, and the instance that they are attached to:
+
+  aws ec2 create-tags --resources vol-... \\
+    --tags Key=watchkeeper:application,Value=NAME Key=watchkeeper:role,Value=database
+  aws ec2 create-tags --resources i-... \\
+    --tags Key=watchkeeper:application,Value=NAME Key=watchkeeper:role,Value=database-host
+
+Then ask again. The first set is made within the hour."""
+
+
+def writer(form: object) -> Callable[[Status], dict[str, Any] | str]:
+    """What writes a status in the form that an event asks for. Raises Refused for one that there is not."""
+    writers: dict[object, Callable[[Status], dict[str, Any] | str]] = {"text": to_text, "json": to_values}
+    if form not in writers:
+        raise Refused(f'"format" is {form!r} in the event; it may be {" or ".join(map(str, writers))}.')
+    return writers[form]
+
+
+def to_text(status: Status) -> str:
+    """The status as paragraphs, the applications that lack something first."""
+    ordered = sorted(status.applications, key=lambda one: (not one.lacks, one.name))
+    paragraphs = [_heading(status), *(_paragraph(one, status) for one in ordered)]
+    if not ordered:
+        paragraphs.append(HOW_TO_BEGIN)
+    if status.remarks:
+        paragraphs.append("\n".join(["Also seen", *(_lines("", [remark]) for remark in status.remarks)]))
+    return "\n\n".join(paragraphs)
+
+
+def to_values(status: Status) -> dict[str, Any]:
+    """The status as JSON holds it; times are ISO 8601 in UTC."""
+    values = asdict(status) | {"zone": str(status.zone)}
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return stamp(value)
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _heading(status: Status) -> str:
+    needy = sum(1 for one in status.applications if one.lacks)
+    found = words.count(len(status.applications), "application") if status.applications else "nothing"
+    asked = f", {needy} in need of somebody" if needy else ""
+    snapshots, pruning = status.schedules
+    return "\n".join(
+        [
+            f"{_clock(status.time, status)} {status.zone}. Watched: {found} ({', '.join(status.watched)}){asked}.",
+            f"Next snapshots {_when(status.next_snapshots, snapshots, status)}; what is overdue, within the hour.",
+            f"Next pruning {_when(status.next_pruning, pruning, status)}.",
+        ]
+    )
+
+
+def _when(moment: datetime | None, expression: str, status: Status) -> str:
+    if moment is None:
+        return f"as {expression} says"
+    return f"in {words.span(moment - status.time)} ({_clock(moment, status)})"
+
+
+def _clock(moment: datetime, status: Status) -> str:
+    return moment.astimezone(status.zone).strftime("%Y-%m-%d %H:%M")
+
+
+def _paragraph(one: Application, status: Status) -> str:
+    title = f"{one.name} is paused, and left exactly as it is: {one.paused}" if one.paused else one.name
+    return "\n".join(
+        [
+            title,
+            _lines("has", _has(one, status)),
+            _lines("lacks", one.lacks or ["nothing"]),
+            *([_lines("waits for", one.waits_for)] if one.waits_for else []),
+            *([_lines("next", one.next)] if one.next else []),
+        ]
+    )
+
+
+def _has(one: Application, status: Status) -> Iterable[str]:
+    if one.newest:
+        yield _of_set(one.newest, status)
+    if one.newest_application and one.newest and one.newest.started != one.newest_application:
+        yield f"an application-consistent set from {words.ago(status.time - one.newest_application)}"
+    if one.sets:
+        kept = f"; kept are {one.policy}" if one.policy else ""
+        yield f"{words.count(one.sets, 'set')} of {words.count(one.snapshots, 'snapshot')}{kept}"
+    if one.volumes:
+        named = ", ".join(f"{volume} ({gib:,} GiB)" for volume, gib in one.volumes.items())
+        yield f"{words.count(len(one.volumes), 'volume')}, {sum(one.volumes.values()):,} GiB: {named}"
+    if one.host:
+        yield f"the host {one.host}, {one.host_state}{', which SSM reaches' if one.is_reached else ''}"
+
+
+def _of_set(newest: Newest, status: Status) -> str:
+    kind = "an application-consistent" if newest.consistency == "application" else "a crash-consistent"
+    frozen = f", frozen for {newest.frozen_ms:,} ms" if newest.frozen_ms else ""
+    copied = "" if newest.is_finished else ", still being copied"
+    return f"{kind} set from {words.ago(status.time - newest.started)}{frozen}{copied}"
+
+
+def _lines(label: str, sentences: Iterable[str]) -> str:
+    return "\n".join(
+        textwrap.fill(
+            sentence,
+            WIDTH,
+            initial_indent=f"  {name}".ljust(INDENT),
+            subsequent_indent=" " * (INDENT + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for name, sentence in zip(chain([label], repeat("")), sentences, strict=False)
+    )
