@@ -86,7 +86,7 @@ class Bus:
 
     def _route(self, event: Mapping[str, Any]) -> None:
         for rule in events_backends[ACCOUNT][self._name].event_buses["default"].rules.values():
-            if rule.state == "ENABLED" and rule.event_pattern.matches_event(event):
+            if rule.state == "ENABLED" and rule.event_pattern.matches_event(dict(event)):  # type: ignore[arg-type]
                 for target in rule.targets:
                     payload = json.loads(target["Input"]) if "Input" in target else event
                     self._hand_to(target["Arn"], payload, "events.amazonaws.com", rule.arn)
@@ -138,7 +138,7 @@ class Bus:
         if clock.now() - when.timestamp() > target["RetryPolicy"].get("MaximumEventAgeInSeconds", 86400):
             return self._lose(schedule, payload, "MaximumEventAgeInSeconds")
         function = self.region.functions.find(target["Arn"])
-        if refused(self.roles.get(target["RoleArn"], ()), [Ask("lambda:InvokeFunction", function.arn)]):
+        if not self.allows(target["RoleArn"], "lambda:InvokeFunction", function.arn):
             return self._lose(schedule, payload, "AccessDeniedException")
         fault = self.region.faults.meet(Call("scheduler", clock.now(), "lambda", "Invoke", {"InvocationType": "Event"}))
         if fault is None or isinstance(fault, LostAnswer):
@@ -153,8 +153,13 @@ class Bus:
 
     def _lose(self, schedule: Any, payload: str, why: str) -> None:
         self.lost.append((schedule.name, why))
-        if "DeadLetterConfig" in schedule.target:
-            self.send(schedule.target["DeadLetterConfig"]["Arn"], json.loads(payload))
+        queue = schedule.target.get("DeadLetterConfig", {}).get("Arn")
+        if queue and self.allows(schedule.target["RoleArn"], "sqs:SendMessage", queue):
+            self.send(queue, json.loads(payload))
+
+    def allows(self, role: str, action: str, resource: str) -> bool:
+        """Whether AWS may do this in the name of a role."""
+        return refused(self.roles.get(role, ()), [Ask(action, resource)]) is None
 
     def publish(self, topic_arn: str, message: str, subject: str | None = None) -> None:
         """Publish to a topic of SNS."""

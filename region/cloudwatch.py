@@ -114,6 +114,7 @@ class Watch:
         if alarm.statistic not in STATISTICS or alarm.comparison_operator not in COMPARISONS or not alarm.metric_name:
             raise ValueError(f"{name}: only simple statistics of one metric are known here")
         alarm.update_state("Unchecked: Initial alarm creation", "{}", "INSUFFICIENT_DATA")
+        self.region.clock.after(60, lambda: self._look(name), background=True)
         self._look_at_ends(alarm, self.region.clock.now())
 
     def _look_at_ends(self, alarm: Any, moment: float) -> None:

@@ -12,6 +12,8 @@ import traceback
 from importlib.machinery import SourceFileLoader
 from typing import TYPE_CHECKING, Any, cast
 
+import boto3
+
 from region import policies
 from region.failure import Failed
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-    from region.clock import Process
     from region.lambdas import Function
+    from region.process import Process
     from region.region import Region
 
 
@@ -75,6 +77,7 @@ class Invocation:
     def enter(self) -> None:
         """Put on the function's environment: exactly what the template gives and what Lambda sets."""
         self._outside = dict(os.environ), sys.stdout
+        boto3.DEFAULT_SESSION = self.region.wire.session
         _replace_environment(self._environment)
         OUTPUT.invocation = self
         sys.stdout = OUTPUT
@@ -83,13 +86,13 @@ class Invocation:
         """Give this process its own environment back."""
         if self._outside:
             environment, sys.stdout = self._outside
-            OUTPUT.invocation = None
+            OUTPUT.invocation = boto3.DEFAULT_SESSION = None
             _replace_environment(environment)
 
     def refusal(self, service: str, operation: str, parameters: Mapping[str, Any]) -> str | None:
         """Why the function's role may not make this call, or None."""
         asks = policies.questions(self.region.place, service, operation, parameters)
-        ask = policies.refused(self.function.statements, asks)
+        ask = policies.refused(self.region.bus.roles.get(self.function.role, ()), asks)
         return (
             None
             if ask is None

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from region.bus import once
 from region.calls import Refusal, answer
-from region.clock import Died
 from region.failure import Failed
 from region.invocation import Invocation
-from region.policies import Ask, refused
+from region.process import Died
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from botocore.awsrequest import AWSResponse
 
     from region.calls import Call
-    from region.clock import Process
-    from region.policies import Statement
+    from region.process import Process
     from region.region import Region
 
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
@@ -45,7 +43,7 @@ class Function:
     timeout: int
     memory: int
     log_group: str
-    statements: Sequence[Statement]
+    role: str
     absent: frozenset[str] = frozenset()
     retries: int = 2
     max_age: int = 21600
@@ -221,7 +219,7 @@ class Functions:
         function = queued.function
         if function.on_failure is None:
             return
-        if refused(function.statements, [Ask("sqs:SendMessage", function.on_failure)]):
+        if not self.region.bus.allows(function.role, "sqs:SendMessage", function.on_failure):
             self._metric(function, "DestinationDeliveryFailures", 1)
             return
         record = {

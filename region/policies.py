@@ -24,9 +24,10 @@ OPERATOR = re.compile(r"(ForAllValues:|ForAnyValue:)?(StringEquals|StringLike|St
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/ec2-api-permissions.html
 UNSCOPED = (
     "ssm:DescribeInstanceInformation ssm:GetCommandInvocation ssm:ListCommandInvocations ssm:ListCommands "
-    "ssm:ListDocuments scheduler:ListSchedules tag:GetResources cloudwatch:GetMetricData cloudwatch:DescribeAlarms "
+    "ssm:ListDocuments scheduler:ListSchedules cloudwatch:GetMetricData cloudwatch:DescribeAlarms "
     "cloudwatch:GetMetricStatistics cloudwatch:ListMetrics"
 )
+NAMES = {"lambda:Invoke": "lambda:InvokeFunction"}  # of a permission that is not called as its operation
 FREE = frozenset({"sts:GetCallerIdentity"})
 KINDS = {"vol": "volume", "snap": "snapshot", "i": "instance", "ami": "image", "eni": "network-interface"}
 
@@ -77,8 +78,9 @@ class Place:
         """A snapshot that has no id yet."""
         return self._ec2("snapshot", "*")
 
-    def arn(self, service: str, name: str) -> str:
-        return name if name.startswith("arn:") else f"arn:aws:{service}:{self.region}:{self.account}:{name}"
+    def arn(self, service: str, kind: str, name: str) -> str:
+        """The ARN of what a request names by its name, or by its ARN."""
+        return name if name.startswith("arn:") else f"arn:aws:{service}:{self.region}:{self.account}:{kind}{name}"
 
 
 def read(document: Mapping[str, Any]) -> tuple[Statement, ...]:
@@ -93,7 +95,7 @@ def refused(statements: Sequence[Statement], asks: Iterable[Ask]) -> Ask | None:
 
 def questions(place: Place, service: str, operation: str, parameters: Mapping[str, Any]) -> list[Ask]:
     """What a call asks IAM. Raises PolicyError for a call whose resources are not known here."""
-    action = f"{service}:{operation}"
+    action = NAMES.get(f"{service}:{operation}", f"{service}:{operation}")
     if known := ASKED.get(action):
         return known(place, action, parameters)
     if action in UNSCOPED.split() or action in FREE or action.startswith("ec2:Describe"):
@@ -207,7 +209,7 @@ def _create_snapshots(place: Place, action: str, parameters: Mapping[str, Any]) 
 def _send_command(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
     if "InstanceIds" not in parameters:
         raise PolicyError("ssm:SendCommand is known with InstanceIds alone")
-    document = place.arn("ssm", f"document/{parameters['DocumentName']}")
+    document = place.arn("ssm", "document/", parameters["DocumentName"])
     hosts = [
         Ask(action, place.ec2(name), {**_tagged(tags), **_tagged(tags, "ssm:resourceTag/")})
         for name in parameters["InstanceIds"]
@@ -218,16 +220,16 @@ def _send_command(place: Place, action: str, parameters: Mapping[str, Any]) -> l
 
 def _named(service: str, key: str, kind: str = "") -> Callable[[Place, str, Mapping[str, Any]], list[Ask]]:
     """A call that names one resource by its name or ARN."""
-    return lambda place, action, parameters: [Ask(action, place.arn(service, kind + str(parameters[key])))]
+    return lambda place, action, parameters: [Ask(action, place.arn(service, kind, parameters[key]))]
 
 
 def _schedule(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
-    name = f"schedule/{parameters.get('GroupName', 'default')}/{parameters['Name']}"
-    return [Ask(action, place.arn("scheduler", name))]
+    group = parameters.get("GroupName", "default")
+    return [Ask(action, place.arn("scheduler", f"schedule/{group}/", parameters["Name"]))]
 
 
 def _queue(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
-    return [Ask(action, place.arn("sqs", str(parameters["QueueUrl"]).rsplit("/", 1)[-1]))]
+    return [Ask(action, place.arn("sqs", "", str(parameters["QueueUrl"]).rsplit("/", 1)[-1]))]
 
 
 ASKED: Mapping[str, Callable[[Place, str, Mapping[str, Any]], list[Ask]]] = {
@@ -247,8 +249,6 @@ ASKED: Mapping[str, Callable[[Place, str, Mapping[str, Any]], list[Ask]]] = {
         Ask(action, "*", {"cloudwatch:namespace": [given["Namespace"]]})
     ],
 }
-# The permission's name, where it is not the operation's.
-ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 
 
 def as_json(value: Any) -> str:

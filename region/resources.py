@@ -112,21 +112,19 @@ def _instance(stack: Stack, name: str, given: Properties) -> Made:
 def _volume(stack: Stack, _: str, given: Properties) -> Made:
     arguments = {key: value for key, value in given.items() if key != "Tags"} | _tagged("volume", given)
     made = stack.call("ec2", "CreateVolume", **arguments)["VolumeId"]
-    _wait_for_volume(stack, made, "available")
+    _wait_for_volume(stack, made, lambda volume: volume["State"] == "available")
     return Made(made, {"VolumeId": made})
 
 
 def _attachment(stack: Stack, _: str, given: Properties) -> Made:
     stack.call("ec2", "AttachVolume", **given)
-    _wait_for_volume(stack, given["VolumeId"], "in-use")
+    _wait_for_volume(stack, given["VolumeId"], lambda volume: volume["Attachments"][0]["State"] == "attached")
     return Made(f"{given['VolumeId']}|{given['InstanceId']}")
 
 
-def _wait_for_volume(stack: Stack, volume_id: str, state: str) -> None:
-    def is_so() -> bool:
-        return bool(stack.client("ec2").describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["State"] == state)
-
-    stack.wait(is_so, f"{volume_id} was not {state}")
+def _wait_for_volume(stack: Stack, volume_id: str, claim: Callable[[Any], bool]) -> None:
+    volumes = stack.client("ec2").describe_volumes
+    stack.wait(lambda: claim(volumes(VolumeIds=[volume_id])["Volumes"][0]), f"{volume_id} did not become ready")
 
 
 def _tagged(kind: str, given: Properties) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def _attach(stack: Stack, role_name: str, arn: str) -> None:
     name = arn.rsplit("/", 1)[-1]
     own = f"arn:aws:iam::{ACCOUNT}:policy/{name}"
     if own not in [known["Arn"] for known in stack.client("iam").list_policies(Scope="Local")["Policies"]]:
-        document = {"Version": "2012-10-17", "Statement": []}
+        statement = {"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}
+        document = {"Version": "2012-10-17", "Statement": [statement]}
         stack.call("iam", "CreatePolicy", PolicyName=name, PolicyDocument=document)
     stack.call("iam", "AttachRolePolicy", RoleName=role_name, PolicyArn=own)

@@ -34,10 +34,8 @@ BASIC = "AWSLambdaBasicExecutionRole"
 def function(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """AWS::Serverless::Function with its role, retries, OnFailure and events."""
     only(name, given, FUNCTION)
-    deployed = _function(stack, name, given)
-    role = _role(stack, name, given, deployed)
-    stack.call("lambda", "CreateFunction", Role=role.attributes["Arn"], **_configuration(deployed, given))
-    deployed = dataclasses.replace(deployed, statements=stack.region.bus.roles.get(role.attributes["Arn"], ()))
+    deployed = _function(stack, name, given, _role(stack, name, given))
+    stack.call("lambda", "CreateFunction", **_configuration(deployed, given))
     stack.region.functions.deployed[deployed.name] = deployed
     made = stack.made[name] = Made(deployed.name, {"Arn": deployed.arn})
     for event, definition in given.get("Events", {}).items():
@@ -45,7 +43,7 @@ def function(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     return made
 
 
-def _function(stack: Stack, name: str, given: Mapping[str, Any]) -> Function:
+def _function(stack: Stack, name: str, given: Mapping[str, Any], role: Made) -> Function:
     physical = given.get("FunctionName") or stack.physical(name)
     root = stack.template.path.parent
     packages = {arn: _packages(root / folder) for arn, folder in _layers(stack).items()}
@@ -65,7 +63,7 @@ def _function(stack: Stack, name: str, given: Mapping[str, Any]) -> Function:
         timeout=int(given.get("Timeout", 3)),
         memory=int(given.get("MemorySize", 128)),
         log_group=logging.get("LogGroup", f"/aws/lambda/{physical}"),
-        statements=(),
+        role=role.attributes["Arn"],
         absent=frozenset().union(*absent),
         reserved=None if reserved is None else int(reserved),
         **_asynchronous(given.get("EventInvokeConfig", {}), name),
@@ -94,6 +92,7 @@ def _configuration(deployed: Function, given: Mapping[str, Any]) -> dict[str, An
     tags = {"Tags": given["Tags"]} if "Tags" in given else {}
     return {
         "FunctionName": deployed.name,
+        "Role": deployed.role,
         "Environment": {"Variables": deployed.environment},
         "Code": {"ZipFile": _zip()},
         **{key: given[key] for key in CREATE_FUNCTION.split() if key in given},
@@ -108,7 +107,7 @@ def _zip() -> bytes:
     return content.getvalue()
 
 
-def _role(stack: Stack, name: str, given: Mapping[str, Any], deployed: Function) -> Made:
+def _role(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """The role that SAM makes; a destination that SAM knows the type of brings its own permission."""
     trust = _trust("lambda.amazonaws.com")
     role = stack.made[f"{name}Role"] = roles.role(stack, f"{name}Role", {"AssumeRolePolicyDocument": trust})
@@ -120,8 +119,8 @@ def _role(stack: Stack, name: str, given: Mapping[str, Any], deployed: Function)
             raise TemplateError(f"{name}: only statements are known as policies here, not {policy}")
         roles.put_policy(stack, role.ref, f"{name}RolePolicy{number}", policy)
     on_failure = given.get("EventInvokeConfig", {}).get("DestinationConfig", {}).get("OnFailure", {})
-    if deployed.on_failure and on_failure.get("Type"):
-        roles.put_policy(stack, role.ref, "OnFailure", _allow("sqs:SendMessage", deployed.on_failure))
+    if on_failure.get("Type"):
+        roles.put_policy(stack, role.ref, "OnFailure", _allow("sqs:SendMessage", on_failure["Destination"]))
     return role
 
 

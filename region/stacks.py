@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import string
+import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -119,9 +120,8 @@ class Stack:
 
     def choose(self, parameter_type: str) -> str | None:
         """What a person would pick in the console's list, which is the first: a new account has default subnets."""
-        if parameter_type == "AWS::EC2::Subnet::Id":
-            return str(self.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"])
-        return None
+        first = self.client("ec2").describe_subnets()["Subnets"][0]
+        return {"AWS::EC2::Subnet::Id": first["SubnetId"], "AWS::EC2::VPC::Id": first["VpcId"]}.get(parameter_type)
 
 
 class Stacks:
@@ -134,8 +134,7 @@ class Stacks:
 
     def deploy(self, path: Path, parameters: Mapping[str, Any]) -> Mapping[str, str]:
         """Create what a template describes; its outputs. Raises TemplateError, and botocore's errors, as AWS would."""
-        name = path.resolve().parent.name if path.stem == "template" else path.stem
-        stack = Stack(self.region, name.replace("_", "-"), self._random)
+        stack = Stack(self.region, _stack_name(path.resolve()), self._random)
         stack.template = load(path.resolve(), parameters, stack)
         self.deployed[stack.name] = stack
         for resource in stack.template.wanted():
@@ -160,6 +159,14 @@ class Stacks:
         return names[0] if names else physical
 
 
+def _stack_name(path: Path) -> str:
+    """That of `sam deploy`; without a samconfig.toml beside the template, one from its path."""
+    settings = path.with_name("samconfig.toml")
+    if path.stem == "template" and settings.exists():
+        return str(tomllib.loads(settings.read_text())["default"]["global"]["parameters"]["stack_name"])
+    return (path.parent.name if path.stem == "template" else path.stem).replace("_", "-")
+
+
 def only(name: str, properties: Mapping[str, Any], known: str) -> None:
     """Raise TemplateError for a property that would be left out of account."""
     if unknown := sorted(set(properties) - set(known.split())):
@@ -182,5 +189,11 @@ def _fit(shape: Any, value: Any) -> Any:
             return [_fit(shape.member, item) for item in value]
         case "string", (dict() | list() | bool() | int()):
             return json.dumps(value)  # which writes true and 5 as CloudFormation does
-    plain = {"integer": int, "long": int, "float": float, "double": float, "boolean": "true".__eq__}
+    plain: dict[str, Callable[[str], Any]] = {
+        "integer": int,
+        "long": int,
+        "float": float,
+        "double": float,
+        "boolean": "true".__eq__,
+    }
     return plain[kind](value) if kind in plain and isinstance(value, str) else value

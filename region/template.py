@@ -123,7 +123,7 @@ def _short_form(loader: _Tags, name: str, node: yaml.Node) -> dict[str, Any]:
 
 
 _Tags.add_multi_constructor("!", _short_form)
-_Tags.add_constructor("tag:yaml.org,2002:timestamp", _Tags.construct_yaml_str)
+_Tags.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
 
 
 def _only(found: Iterable[str], known: str, where: str) -> None:

@@ -1,0 +1,174 @@
+"""The region reads templates as CloudFormation does, and refuses what it does not know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from region.template import Template, TemplateError, load
+
+
+class Nothing:
+    """A lookup in which everything exists, under its own name."""
+
+    def ref(self, name: str) -> Any:
+        return f"<{name}>"
+
+    def attribute(self, name: str, attribute: str) -> Any:
+        return f"<{name}.{attribute}>"
+
+    def ssm_parameter(self, name: str) -> str:
+        return f"value of {name}"
+
+    def choose(self, parameter_type: str) -> str | None:
+        return "subnet-1" if "Subnet" in parameter_type else None
+
+
+def read(folder: Path, text: str, **parameters: Any) -> Template:
+    path = folder / "template.yaml"
+    path.write_text(dedent(text))
+    return load(path, parameters, Nothing())
+
+
+def value(folder: Path, expression: str, **parameters: Any) -> Any:
+    template = read(
+        folder,
+        f"""
+        Parameters: {{Size: {{Type: Number, Default: 5}}, Names: {{Type: CommaDelimitedList, Default: "a, b"}}}}
+        Conditions: {{IsBig: !Equals [!Ref Size, 9], IsSmall: !Not [Condition: IsBig]}}
+        Mappings: {{Zones: {{berlin: {{name: Europe/Berlin}}}}}}
+        Resources: {{}}
+        Outputs: {{It: {{Value: {expression}}}}}
+        """,
+        **parameters,
+    )
+    return template.resolve(template.outputs["It"]["Value"])
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("!Ref Size", "5"),
+        ("!Ref Queue", "<Queue>"),
+        ("!GetAtt Queue.Arn", "<Queue.Arn>"),
+        ("!GetAtt [Queue, Arn]", "<Queue.Arn>"),
+        ("!Sub 'a ${Size} ${Queue} ${Queue.Arn} ${!literal}'", "a 5 <Queue> <Queue.Arn> ${literal}"),
+        ("!Sub ['${mine} ${Size}', {mine: !Ref Queue}]", "<Queue> 5"),
+        ("!Join ['-', [a, !Ref Size]]", "a-5"),
+        ("!Select [1, !Ref Names]", "b"),
+        ("!Split ['/', 'x/y']", ["x", "y"]),
+        ("!If [IsBig, big, !If [IsSmall, small, none]]", "small"),
+        ("!FindInMap [Zones, berlin, name]", "Europe/Berlin"),
+        ("!Base64 hello", "aGVsbG8="),
+        ("{a: !Ref AWS::NoValue, b: [1, !Ref AWS::NoValue]}", {"b": [1]}),
+        ("{Effect: Allow, Condition: {StringLike: {x: y}}}", {"Effect": "Allow", "Condition": {"StringLike": {"x": "y"}}}),
+        ("{Version: 2012-10-17}", {"Version": "2012-10-17"}),
+    ],
+)  # fmt: skip
+def test_an_intrinsic_comes_to_what_cloudformation_says(tmp_path: Path, expression: str, expected: Any) -> None:
+    assert value(tmp_path, expression) == expected
+
+
+def test_a_parameter_that_is_given_decides_a_condition(tmp_path: Path) -> None:
+    assert value(tmp_path, "!If [IsBig, big, small]", Size=9) == "big"
+
+
+@pytest.mark.parametrize("expression", ["!Cidr [a, 1, 2]", "!ImportValue x", "{Ref: Size, more: 1}"])
+def test_an_intrinsic_that_is_not_known_is_an_error(tmp_path: Path, expression: str) -> None:
+    with pytest.raises(TemplateError):
+        value(tmp_path, expression)
+
+
+@pytest.mark.parametrize(
+    ("rule", "given", "accepted"),
+    [
+        ("{Type: Number, MinValue: 5, MaxValue: 110}", 110, True),
+        ("{Type: Number, MinValue: 5, MaxValue: 110}", 111, False),
+        ("{Type: String, AllowedValues: [snapshot, skip]}", "skip", True),
+        ("{Type: String, AllowedValues: [snapshot, skip]}", "Skip", False),
+        ("{Type: String, AllowedPattern: '[0-9]+d'}", "7d", True),
+        ("{Type: String, AllowedPattern: '[0-9]+d'}", "7d 4w", False),
+        ("{Type: String, MinLength: 1}", "", False),
+        ("{Type: String}", None, False),
+        ("{Type: 'AWS::EC2::Subnet::Id'}", None, True),
+    ],
+)
+def test_a_parameter_takes_only_what_its_rule_allows(tmp_path: Path, rule: str, given: Any, accepted: bool) -> None:
+    text = f"Parameters: {{It: {rule}}}\nResources: {{}}"
+
+    if accepted:
+        assert read(tmp_path, text, It=given).parameters["It"]
+    else:
+        with pytest.raises(TemplateError):
+            read(tmp_path, text, It=given)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Resources: {}\nHooks: {}",
+        "Resources: {A: {Type: 'AWS::SNS::Topic', CreationPolicy: {}}}",
+        "Resources: {}\nGlobals: {Api: {}}",
+        "Resources: {}\nParameters: {A: {Type: String, Allowed: [b]}}",
+    ],
+)
+def test_a_part_of_a_template_that_would_be_left_out_of_account_is_an_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(TemplateError):
+        read(tmp_path, text)
+
+
+def test_a_parameter_that_the_template_does_not_have_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="Emial"):
+        read(tmp_path, "Resources: {}", Emial="a@example.com")
+
+
+def test_globals_reach_functions_and_their_own_entries_win(tmp_path: Path) -> None:
+    template = read(
+        tmp_path,
+        """
+        Globals:
+          Function: {Timeout: 60, Layers: [a], Environment: {Variables: {A: "1", B: "2"}}}
+        Resources:
+          F:
+            Type: AWS::Serverless::Function
+            Properties: {Timeout: 90, Layers: [b], Environment: {Variables: {B: "3"}}}
+          T: {Type: AWS::SNS::Topic}
+        """,
+    )
+
+    assert template.resources["F"]["Properties"] == {
+        "Timeout": 90,
+        "Layers": ["a", "b"],
+        "Environment": {"Variables": {"A": "1", "B": "3"}},
+    }
+    assert "Properties" not in template.resources["T"]
+
+
+def test_an_included_document_is_part_of_the_template(tmp_path: Path) -> None:
+    (tmp_path / "document.yaml").write_text("description: '{{ name }}'\nsize: {Ref: Size}\n")
+
+    included = value(tmp_path, "{Fn::Transform: {Name: AWS::Include, Parameters: {Location: document.yaml}}}")
+
+    assert included == {"description": "{{ name }}", "size": "5"}
+
+
+def test_a_short_form_in_an_included_document_is_an_error_as_it_is_for_aws(tmp_path: Path) -> None:
+    (tmp_path / "document.yaml").write_text("size: !Ref Size\n")
+
+    with pytest.raises(Exception, match="!Ref"):
+        value(tmp_path, "{Fn::Transform: {Name: AWS::Include, Parameters: {Location: document.yaml}}}")
+
+
+def test_a_resource_whose_condition_does_not_hold_is_not_wanted(tmp_path: Path) -> None:
+    template = read(
+        tmp_path,
+        """
+        Conditions: {Never: !Equals [a, b]}
+        Resources: {A: {Type: AWS::SNS::Topic, Condition: Never}, B: {Type: AWS::SNS::Topic}}
+        """,
+    )
+
+    assert template.wanted() == ["B"]
