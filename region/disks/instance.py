@@ -37,6 +37,7 @@ class Instance:
         self.devices: dict[str, tuple[str, str]] = {}  # of each volume: the node's name and the loop device
         self.pid = 0
         self.process_1: Sequence[str] = IDLE
+        self._started: list[subprocess.Popen[Any]] = []
 
     def boot(self) -> None:
         """Start it and wait until its first process is there."""
@@ -73,7 +74,9 @@ class Instance:
             "--wd",
         )
         options = {"stdin": subprocess.DEVNULL, "env": ENVIRONMENT, **options}
-        return subprocess.Popen([*self.group.enter(), *reach, "--", *command], start_new_session=True, **options)
+        started = subprocess.Popen([*self.group.enter(), *reach, "--", *command], start_new_session=True, **options)
+        self._started = [other for other in self._started if other.poll() is None] + [started]
+        return started
 
     def call(self, script: str) -> str:
         """What a bash script inside wrote; OSError with its complaint if it failed."""
@@ -130,7 +133,8 @@ class Instance:
     def kill(self) -> None:
         """End it at once. Frozen file systems must have been thawed: what writes to one cannot end."""
         self.group.kill()
-        self._unshare.wait()
+        for started in (*self._started, self._unshare):
+            started.wait()
         self.pid = 0
 
     def forget(self) -> None:

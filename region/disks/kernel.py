@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from region.clock import really_sleep
+from region.process import really_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,29 +46,37 @@ def clone(source: Path, target: Path) -> None:
         fcntl.ioctl(new, FICLONE, old.fileno())
 
 
+def freeze(directory: str) -> bool:
+    """Freeze the file system of a directory; False if it is frozen already."""
+    return _control(directory, (FIFREEZE, 0))
+
+
 def thaw(directory: str) -> bool:
     """Thaw the file system of a directory; False if it was not frozen."""
-    return _control(directory, FITHAW, 0)
+    return _control(directory, (FITHAW, 0))
 
 
 def lose(directory: str) -> None:
-    """Shut XFS down without writing its log, as the power does, and thaw it: who waits for a thaw cannot end."""
-    _control(directory, XFS_IOC_GOINGDOWN, struct.pack("I", NO_LOG_FLUSH))
-    thaw(directory)
+    """Shut XFS down without writing its log, as the power does, and thaw it: who waits for a thaw cannot end.
+
+    By one descriptor: what is shut down cannot be opened any more, and frozen it would stay until the machine restarts.
+    """
+    _control(directory, (XFS_IOC_GOINGDOWN, struct.pack("I", NO_LOG_FLUSH)), (FITHAW, 0))
 
 
-def _control(directory: str, request: int, argument: int | bytes) -> bool:
+def _control(directory: str, *requests: tuple[int, int | bytes]) -> bool:
+    """Whether all requests were fulfilled; each is tried."""
     try:
         descriptor = os.open(directory, os.O_RDONLY)
     except OSError:
         return False
-    try:
-        fcntl.ioctl(descriptor, request, argument)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
+    fulfilled = 0
+    for request, argument in requests:
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(descriptor, request, argument)
+            fulfilled += 1
+    os.close(descriptor)
+    return fulfilled == len(requests)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from region.clock import really_sleep
 from region.disks import kernel
 from region.disks.kernel import call
+from region.process import really_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
