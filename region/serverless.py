@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import sys
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -151,8 +152,11 @@ def _packages(folder: Path) -> frozenset[str]:
 def layer(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """AWS::Serverless::LayerVersion; a function that does not name it cannot import its packages."""
     only(name, given, "LayerName ContentUri CompatibleRuntimes CompatibleArchitectures Description RetentionPolicy")
-    if not _packages(stack.template.path.parent / given["ContentUri"]):
+    folder = stack.template.path.parent / given["ContentUri"]
+    if not _packages(folder):
         raise TemplateError(f"{name}: there is no package in {given['ContentUri']}")
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # Lambda unpacks a layer into a folder that Python imports from
     kept = {key: given[key] for key in ("CompatibleRuntimes", "CompatibleArchitectures", "Description") if key in given}
     content = {"Content": {"ZipFile": _zip()}}
     layer_name = given.get("LayerName") or stack.physical(name)
