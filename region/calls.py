@@ -266,7 +266,7 @@ class Wire:
 def serve(region: Region, response: Any) -> tuple[int, dict[str, str], bytes] | None:
     """The region's own answer to a request that moto's server took, for operations that have one."""
     model = get_service_model(response.boto3_service_name).operation_model(response._get_action())
-    parameters = response.params or response._get_params()
+    parameters = getattr(response, "params", None) or response._get_params()
     own = region.wire.answer(
         Call("http", region.clock.now(), response.boto3_service_name, model.name, parameters), model
     )

@@ -72,9 +72,7 @@ class Machines(Protocol):
     def has_agent(self, instance_id: str) -> bool:
         """Whether the host's SSM agent answers."""
 
-    def run(
-        self, instance_id: str, document: Mapping[str, Any], parameters: Mapping[str, str], done: Done
-    ) -> None:
+    def run(self, instance_id: str, document: Mapping[str, Any], parameters: Mapping[str, str], done: Done) -> None:
         """Run a document as the SSM agent does and call `done` once, later; never, if the host dies meanwhile."""
 
     def frozen(self) -> Mapping[str, str]:

@@ -200,8 +200,10 @@ class Simulated:
 
     def _pre(self, host: Host, parameters: Mapping[str, str], answer: Done) -> None:
         execution = parameters["executionId"]
-        if execution in host.finished:
-            return answer(_said(204, parameters, **{**host.finished[execution], "finished": True}))
+        record = host.finished.get(execution)
+        if record and record["snapshotIds"]:
+            return answer(_said(204, parameters, **record, finished=True))
+        host.finished.pop(execution, None)
         volumes = tuple(parameters["volumeIds"].split() or host.volumes)
         if host.keeper or any(volume in self._frozen for volume in volumes):
             return answer(_said(204, parameters, error="A freeze is under way here", finished=False))

@@ -70,7 +70,7 @@ class Snapshots(Volumes):
         self.home.machines.snapshot([(snapshot.volume.id, snapshot.id) for snapshot in taken])
         for snapshot in taken:
             snapshot.status = "pending"
-            snapshot.start_time = self.home.clock.moment()
+            snapshot.start_time = _to_the_millisecond(self.home.clock.moment())
             snapshot.encrypted = snapshot.volume.encrypted
             self.snapshots[snapshot.id] = snapshot
             self.create_tags([snapshot.id], {**self._copied_tags(snapshot, asked), **tags})
@@ -188,6 +188,10 @@ class Snapshots(Volumes):
         horizon = self.home.clock.now() - lag
         still_seen = [one for when, one in self.deleted if when > horizon]
         return [one for one in [*self.snapshots.values(), *still_seen] if one.start_time.timestamp() <= horizon]
+
+
+def _to_the_millisecond(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _tags(asked: Mapping[str, Any]) -> dict[str, str]:

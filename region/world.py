@@ -64,9 +64,7 @@ def look(region: Region, ignoring: Collection[str] = ()) -> World:
         return tuple(sorted((key, value) for key, value in ec2.tags_of(resource_id).items() if key not in ignoring))
 
     snapshots = [
-        Snapshot(
-            one.volume.id, one.status, tags(one.id), one.id in taken, one.id, taken.get(one.id), one.start_time
-        )
+        Snapshot(one.volume.id, one.status, tags(one.id), one.id in taken, one.id, taken.get(one.id), one.start_time)
         for one in ec2.snapshots.values()
         if one.owner_id == ec2.account_id
     ]
