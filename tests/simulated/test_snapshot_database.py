@@ -1,0 +1,550 @@
+"""snapshot_database end to end in a region without disks: one set for a run, truly named, whatever goes wrong."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from region import (
+    Death,
+    Failed,
+    Interleave,
+    Lag,
+    LostAnswer,
+    Region,
+    ServerError,
+    Simulated,
+    Stuck,
+    Throttle,
+    hours,
+    minutes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from region.world import Snapshot
+
+FUNCTION = "snapshot_database"
+LEASE = 20
+
+# What differs between worlds that are the same: which try it was, and how long it took.
+OF_THE_TRY = ("watchkeeper:set", "watchkeeper:frozen-ms", "watchkeeper:lsn")
+
+
+@pytest.fixture
+def region() -> Iterator[Region]:
+    with open_region() as opened:
+        yield opened
+
+
+@contextmanager
+def open_region(seed: int = 7, **parameters: str) -> Iterator[Region]:
+    """A region with Watchkeeper and smallpayroll in it, both settled."""
+    with Region(Simulated(seed=seed), seed=seed) as region:
+        region.deploy("template.yaml", Email="a@example.com", **parameters)
+        region.deploy("examples/smallpayroll.yaml")
+        region.run(region.quiet, at_most=minutes(10))
+        region.run(at_most=minutes(3))
+        region.calls.clear()
+        yield region
+
+
+def words(snapshot: Snapshot) -> dict[str, str]:
+    """The tags of a snapshot, without their prefix."""
+    return {key.removeprefix("watchkeeper:"): value for key, value in snapshot.tags}
+
+
+def concluded(region: Region) -> list[Snapshot]:
+    """The snapshots of tries that came to a conclusion."""
+    return [one for one in region.world().snapshots if "frozen-ms" in words(one)]
+
+
+def this_minute(region: Region) -> str:
+    return region.clock.moment().replace(second=0).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def host(region: Region) -> Any:
+    """The simulated machine of the database."""
+    machines = region.machines
+    assert isinstance(machines, Simulated)
+    (machine,) = machines.hosts.values()
+    return machine
+
+
+def writes(region: Region) -> list[str]:
+    return [call.operation for call in region.calls if call.write and call.caller == FUNCTION]
+
+
+def nobody_was_lied_to(region: Region) -> None:
+    """Nothing is frozen, and a set says `application` only if every member was taken within one freeze."""
+    assert [volume.frozen for volume in region.world().volumes if volume.frozen] == []
+    sets: dict[str, list[Snapshot]] = {}
+    for one in region.world().snapshots:
+        sets.setdefault(words(one)["set"], []).append(one)
+    for name, members in sets.items():
+        if any(words(one)["consistency"] == "application" for one in members):
+            assert {one.freeze for one in members} == {name}
+
+
+# One set for a run
+
+
+def test_a_run_makes_one_application_consistent_set(region: Region) -> None:
+    answer = region.invoke(FUNCTION, {"application": "smallpayroll"})
+
+    (made,) = answer["made"]
+    (snapshot,) = region.world().snapshots
+    assert made["consistency"] == words(snapshot)["consistency"] == "application"
+    assert int(words(snapshot)["frozen-ms"]) == made["frozen_ms"] > 0
+    assert words(snapshot)["lsn"]
+    nobody_was_lied_to(region)
+
+
+def test_the_same_run_again_does_nothing(region: Region) -> None:
+    event = {"time": this_minute(region)}
+    region.invoke(FUNCTION, event)
+    before = region.world()
+    region.calls.clear()
+
+    answer = region.invoke(FUNCTION, event)
+
+    assert answer["left"] == [{"application": "smallpayroll", "reason": "the run has its set"}]
+    assert writes(region) == []
+    assert region.world() == before
+
+
+def test_the_volumes_of_others_on_the_host_are_left_out(region: Region) -> None:
+    ec2 = region.client("ec2")
+    (volume,) = ec2.describe_volumes(Filters=[{"Name": "tag:watchkeeper:role", "Values": ["database"]}])["Volumes"]
+    other = ec2.create_volume(AvailabilityZone=volume["AvailabilityZone"], Size=1)["VolumeId"]
+    ec2.attach_volume(VolumeId=other, InstanceId=volume["Attachments"][0]["InstanceId"], Device="/dev/sdz")
+    region.run(region.quiet, at_most=minutes(2))
+
+    region.invoke(FUNCTION, {})
+
+    assert [one.volume for one in region.world().snapshots] == [volume["VolumeId"]]
+
+
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(region: Region) -> None:
+    answer = region.invoke(FUNCTION, {"dry_run": True})
+
+    assert answer["plan"] == [{"application": "smallpayroll", "would": "take", "reason": "asked for"}]
+    assert writes(region) == []
+
+
+def test_the_schedule_makes_a_set_each_night_and_the_hourly_look_none_beside_it(region: Region) -> None:
+    region.run(at_most=hours(24 * 4))
+
+    runs = [words(one)["run"] for one in concluded(region)]
+    assert len(runs) == len(set(runs))
+    assert 4 <= len(runs) <= 5
+    nobody_was_lied_to(region)
+
+
+def test_what_a_night_missed_the_hourly_look_makes_up_for(region: Region) -> None:
+    region.run(at_most=hours(25))
+    before = len(concluded(region))
+    host(region).agent = False  # the next night fails: nothing can be frozen, a crash set is made
+    region.run(at_most=hours(24))
+    host(region).agent = True
+
+    region.run(at_most=hours(3))
+
+    newest = max(concluded(region), key=lambda one: one.started)
+    assert words(newest)["consistency"] == "application"
+    assert len(concluded(region)) == before + 2
+
+
+@pytest.mark.parametrize("fault", [Lag(5), Lag(15)])
+def test_a_second_delivery_that_reads_an_older_state_makes_no_second_set(region: Region, fault: Lag) -> None:
+    event = {"time": this_minute(region)}
+    region.faults.add(fault)
+
+    region.invoke(FUNCTION, event)
+    region.invoke(FUNCTION, event, asynchronous=True)
+    region.run(region.quiet, at_most=minutes(15))
+
+    assert len(region.world().snapshots) == 1
+    nobody_was_lied_to(region)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("deliveries", [2, 3])
+def test_deliveries_at_the_same_moment_make_one_set(seed: int, deliveries: int) -> None:
+    with open_region(seed) as region:
+        region.faults.add(Interleave(seed), Lag(1))
+        event = {"time": this_minute(region), "application": "smallpayroll"}
+
+        for _ in range(deliveries):
+            region.invoke(FUNCTION, event, asynchronous=True)
+        region.run(region.quiet, at_most=minutes(15))
+
+        assert [words(one)["consistency"] for one in region.world().snapshots] == ["application"]
+        nobody_was_lied_to(region)
+
+
+# Killed anywhere
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> Any:
+    with open_region() as region:
+        region.invoke(FUNCTION, {"time": "2026-11-22T04:20:00Z"})
+        region.run(region.quiet, at_most=minutes(10))
+        return region.world(ignoring=OF_THE_TRY)
+
+
+@pytest.mark.parametrize("nth", range(1, 5))
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_before_or_after_any_write_the_retry_makes_the_same_world(
+    undisturbed: Any, nth: int, moment: str
+) -> None:
+    with open_region() as region:
+        death = Death(before=nth) if moment == "before" else Death(after=nth)
+        region.faults.add(death)
+
+        region.invoke(FUNCTION, {"time": "2026-11-22T04:20:00Z"}, asynchronous=True)
+        region.run(region.quiet, at_most=minutes(20))
+
+        assert death.happened
+        settled = region.world(ignoring=OF_THE_TRY)
+        assert (settled.hosts, settled.volumes) == (undisturbed.hosts, undisturbed.volumes)
+        assert [words(one)["consistency"] for one in concluded(region)] == ["application"]
+        # A try that was ended between CreateSnapshots and the thaw leaves a set that says of itself that it is none.
+        assert len(region.world().snapshots) - 1 == (1 if (moment, nth) in {("after", 2), ("before", 3)} else 0)
+        nobody_was_lied_to(region)
+
+
+@pytest.mark.parametrize("nth", range(1, 30))
+def test_killed_before_any_call_at_all_nothing_stays_frozen_beyond_the_lease(nth: int) -> None:
+    with open_region() as region:
+        death = Death(at_call=nth)
+        region.faults.add(death)
+
+        region.invoke(FUNCTION, {"application": "smallpayroll"}, asynchronous=True)
+        region.run(lambda: death.happened or region.quiet(), at_most=minutes(20))
+        region.run(at_most=LEASE + 2)
+        nobody_was_lied_to(region)
+        region.run(region.quiet, at_most=minutes(20))
+
+        assert [words(one)["consistency"] for one in concluded(region)] == ["application"]
+        nobody_was_lied_to(region)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("operation", ["SendCommand", "CreateSnapshots", "CreateTags"])
+def test_with_the_answer_of_any_write_lost_there_is_one_set_and_it_says_what_it_is(
+    operation: str, at_once: bool
+) -> None:
+    with open_region() as region:
+        region.faults.add(LostAnswer(operation, at_once=at_once))
+
+        region.invoke(FUNCTION, {"application": "smallpayroll"}, asynchronous=True)
+        region.run(region.quiet, at_most=minutes(20))
+
+        assert len(concluded(region)) == 1
+        assert len(region.world().snapshots) == 1
+        nobody_was_lied_to(region)
+
+
+def test_boto_does_not_send_a_write_without_a_token_twice(region: Region) -> None:
+    region.faults.add(LostAnswer("CreateSnapshots", at_once=True))
+
+    region.invoke(FUNCTION, {"application": "smallpayroll"})
+
+    assert writes(region).count("CreateSnapshots") == 1
+
+
+def test_a_set_whose_answer_was_lost_but_which_is_seen_within_the_freeze_is_application(region: Region) -> None:
+    region.faults.add(LostAnswer("CreateSnapshots", at_once=True))
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    assert made["consistency"] == "application"
+    nobody_was_lied_to(region)
+
+
+def test_a_set_whose_answer_was_lost_and_which_is_seen_only_after_the_thaw_stays_crash(region: Region) -> None:
+    region.faults.add(LostAnswer("CreateSnapshots", at_once=True), Lag(0.4))
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    assert made["consistency"] == "crash"
+    assert "not answered" in made["reason"]
+    nobody_was_lied_to(region)
+
+
+@pytest.mark.parametrize("operation", ["SendCommand", "CreateSnapshots", "CreateTags", "DescribeSnapshots"])
+@pytest.mark.parametrize("kind", [Throttle, ServerError])
+def test_a_throttled_or_failing_call_is_made_up_for_by_the_retry(operation: str, kind: type[Throttle]) -> None:
+    with open_region() as region:
+        region.faults.add(kind(operation))
+
+        region.invoke(FUNCTION, {"application": "smallpayroll"}, asynchronous=True)
+        region.run(region.quiet, at_most=minutes(20))
+
+        assert len(concluded(region)) == 1
+        nobody_was_lied_to(region)
+
+
+# The lease
+
+
+def test_a_set_that_outlasts_its_lease_says_crash(region: Region) -> None:
+    region.faults.add(LostAnswer("CreateSnapshots"), Lag(60))  # ten seconds until the time-out, ten more until a look
+    host(region).slow = 0.5
+
+    region.invoke(FUNCTION, {"application": "smallpayroll"}, asynchronous=True)
+    region.run(region.quiet, at_most=minutes(20))
+
+    nobody_was_lied_to(region)
+
+
+def test_a_keeper_that_is_killed_within_the_freeze_demotes_the_set(region: Region) -> None:
+    invocation = region.start(FUNCTION, {"application": "smallpayroll"})
+    machines = region.machines
+    assert isinstance(machines, Simulated)
+    region.run(lambda: bool(machines.frozen()), at_most=minutes(2))
+    machines.kill_keeper(next(iter(machines.hosts)))
+    region.run(invocation, at_most=minutes(5))
+
+    (made,) = invocation.result["made"]  # type: ignore[index]
+    assert made["consistency"] == "crash"
+    assert region.metrics["CrashSets"][-1] == 1
+    nobody_was_lied_to(region)
+
+
+def test_a_file_system_that_somebody_thaws_within_the_freeze_demotes_the_set(region: Region) -> None:
+    invocation = region.start(FUNCTION, {"application": "smallpayroll"})
+    machines = region.machines
+    assert isinstance(machines, Simulated)
+    region.run(lambda: bool(machines.frozen()), at_most=minutes(2))
+    machines.thaw(next(iter(machines.frozen())))
+    region.run(invocation, at_most=minutes(5))
+
+    assert [words(one)["consistency"] for one in concluded(region)] == ["crash"]
+    nobody_was_lied_to(region)
+
+
+# What cannot be frozen
+
+
+def refuse_in_words(machine: Any) -> None:
+    machine.refuses = (201, "PostgreSQL refused the backup: a backup is already in progress")
+
+
+def lay_wal_outside(machine: Any) -> None:
+    machine.database = frozenset({"vol-0000000000000dead"})
+
+
+def take_the_agent_away(machine: Any) -> None:
+    machine.agent = False
+
+
+def stop_postgres(machine: Any) -> None:
+    machine.postgres = False
+
+
+CANNOT = [
+    (refuse_in_words, "already in progress"),
+    (lay_wal_outside, "vol-0000000000000dead"),
+    (take_the_agent_away, "SSM does not reach"),
+    (stop_postgres, "No PostgreSQL runs"),
+]
+
+
+@pytest.mark.parametrize(("go_wrong", "sentence"), CANNOT)
+def test_what_cannot_be_frozen_gets_a_crash_set_a_metric_and_a_reason(
+    region: Region, go_wrong: Any, sentence: str
+) -> None:
+    go_wrong(host(region))
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    assert made["consistency"] == "crash"
+    assert sentence in made["reason"]
+    assert region.metrics["CrashSets"][-1] == 1
+    nobody_was_lied_to(region)
+
+
+@pytest.mark.parametrize(("go_wrong", "sentence"), CANNOT)
+def test_where_the_parameter_says_skip_it_gets_none_and_the_function_fails(go_wrong: Any, sentence: str) -> None:
+    with open_region(OnFreezeFailure="skip") as region:
+        go_wrong(host(region))
+
+        with pytest.raises(Failed, match=sentence):
+            region.invoke(FUNCTION, {"application": "smallpayroll"})
+
+        assert region.world().snapshots == ()
+
+
+def test_a_missing_document_is_told_and_the_set_is_crash(region: Region) -> None:
+    (name,) = [one["Name"] for one in region.client("ssm").list_documents()["DocumentIdentifiers"]]
+    region.client("ssm").delete_document(Name=name)
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    assert made["consistency"] == "crash"
+    assert "deploy the stack again" in made["reason"]
+
+
+def test_a_stopped_host_gets_a_crash_set_without_a_command(region: Region) -> None:
+    (instance,) = region.world().hosts
+    region.client("ec2").stop_instances(InstanceIds=[instance.id])
+    region.run(region.quiet, at_most=minutes(5))
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    assert made["consistency"] == "crash"
+    assert "stopped" in made["reason"]
+    assert "SendCommand" not in writes(region)
+
+
+def test_a_freeze_of_somebody_else_is_left_alone_and_nothing_is_made(region: Region) -> None:
+    machines = region.machines
+    assert isinstance(machines, Simulated)
+    (volume,) = [one.id for one in region.world().volumes if words_of(one.tags).get("watchkeeper:role") == "database"]
+    machines.freeze(volume)
+
+    with pytest.raises(Failed, match="A freeze is under way"):
+        region.invoke(FUNCTION, {"application": "smallpayroll"})
+
+    assert machines.frozen() == {volume: "somebody"}
+    assert region.world().snapshots == ()
+
+
+def words_of(tags: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return dict(tags)
+
+
+def test_five_pending_snapshots_are_told_in_words(region: Region) -> None:
+    region.faults.add(Stuck("CreateSnapshots"))
+    for _ in range(5):
+        region.invoke(FUNCTION, {"application": "smallpayroll"})
+        region.run(at_most=minutes(2))
+
+    with pytest.raises(Failed, match=r"Five snapshots .* EBS takes no sixth"):
+        region.invoke(FUNCTION, {"application": "smallpayroll"})
+
+    nobody_was_lied_to(region)
+
+
+# Names and failures that nobody answers for
+
+
+def test_an_unknown_application_is_refused_with_the_names_that_exist(region: Region) -> None:
+    with pytest.raises(Failed, match=r"no application 'bigpayroll'.*smallpayroll"):
+        region.invoke(FUNCTION, {"application": "bigpayroll"})
+
+
+def test_several_applications_are_handed_on_each_to_an_invocation_of_its_own(region: Region) -> None:
+    ec2 = region.client("ec2")
+    (volume,) = ec2.describe_volumes(Filters=[{"Name": "tag:watchkeeper:role", "Values": ["database"]}])["Volumes"]
+    zone = volume["AvailabilityZone"]
+    for name in ("shop", "wiki"):
+        label = [
+            {"Key": "watchkeeper:application", "Value": name},
+            {"Key": "watchkeeper:role", "Value": "database-host"},
+        ]
+        instance = ec2.run_instances(
+            ImageId="ami-0123456789abcdef0",
+            MinCount=1,
+            MaxCount=1,
+            Placement={"AvailabilityZone": zone},
+            TagSpecifications=[{"ResourceType": "instance", "Tags": label}],
+        )["Instances"][0]["InstanceId"]
+        region.run(region.quiet, at_most=minutes(3))
+        tagged = [label[0], {"Key": "watchkeeper:role", "Value": "database"}]
+        made = ec2.create_volume(
+            AvailabilityZone=zone, Size=1, TagSpecifications=[{"ResourceType": "volume", "Tags": tagged}]
+        )["VolumeId"]
+        ec2.attach_volume(VolumeId=made, InstanceId=instance, Device="/dev/sdf")
+    region.run(region.quiet, at_most=minutes(3))
+
+    answer = region.invoke(FUNCTION, {})
+    region.run(region.quiet, at_most=minutes(10))
+
+    assert answer["handed_on"] == ["shop", "smallpayroll", "wiki"]
+    made = sorted((words(one)["application"], words(one)["consistency"]) for one in concluded(region))
+    assert made == [("shop", "application"), ("smallpayroll", "application"), ("wiki", "application")]
+    nobody_was_lied_to(region)
+
+
+def test_a_run_that_fails_for_good_ends_in_the_failure_queue_and_rings(region: Region) -> None:
+    (name,) = [volume.id for volume in region.world().volumes if "database" in words_of(volume.tags).values()]
+    region.client("ec2").delete_tags(Resources=[host_id(region)], Tags=[{"Key": "watchkeeper:application"}])
+
+    region.invoke(FUNCTION, {"application": "smallpayroll"}, asynchronous=True)
+    region.run(region.quiet, at_most=minutes(10))
+
+    (message,) = region.queue("FailureQueue")
+    assert name
+    assert "tag it watchkeeper:application=smallpayroll" in str(message)
+
+
+def host_id(region: Region) -> str:
+    (instance,) = region.world().hosts
+    return instance.id
+
+
+def test_a_run_of_another_hour_is_refused(region: Region) -> None:
+    late = region.clock.moment() - timedelta(hours=2)
+
+    with pytest.raises(Failed, match="not of now"):
+        region.invoke(FUNCTION, {"time": late.strftime("%Y-%m-%dT%H:%M:%SZ")})
+
+
+def test_fifty_tags_at_most_and_ours_come_first(region: Region) -> None:
+    (volume,) = [one for one in region.world().volumes if "database" in words_of(one.tags).values()]
+    theirs = [{"Key": f"team-{number:02}", "Value": "x"} for number in range(45)]
+    region.client("ec2").create_tags(Resources=[volume.id], Tags=theirs[: 50 - len(volume.tags)])
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    (snapshot,) = region.world().snapshots
+    assert len(snapshot.tags) <= 50
+    assert {"application", "role", "run", "set", "volumes", "consistency", "frozen-ms"} <= set(words(snapshot))
+    assert made["tags_left_out"] > 0
+
+
+# Figures
+
+
+def test_the_figures_of_a_run_are_metrics(region: Region) -> None:
+    region.invoke(FUNCTION, {})
+
+    assert region.metrics["SetsCreated"] == [1]
+    assert region.metrics["CrashSets"] == [0]
+    assert region.metrics["ApplicationsFound"] == [1]
+    assert 0 < region.metrics["SecondsToSet"][0] < 60
+    assert 0 < region.metrics["Frozen"][0] < LEASE * 1000
+
+
+def test_a_fleet_that_has_its_sets_costs_the_calls_of_its_pages(region: Region) -> None:
+    event = {"time": this_minute(region)}
+    region.invoke(FUNCTION, event)
+    region.calls.clear()
+
+    region.invoke(FUNCTION, event)
+
+    assert [call.operation for call in region.calls if call.caller == FUNCTION] == [
+        "DescribeVolumes",
+        "DescribeSnapshots",
+        "DescribeInstances",
+    ]
+
+
+def test_the_age_of_the_newest_set_rings_when_nobody_looks_any_more(region: Region) -> None:
+    region.run(at_most=hours(30))
+    (alarm,) = [name for name in region.alarms if "Age" in name]
+    assert region.alarms[alarm] == "OK"
+    for schedule in region.client("scheduler").list_schedules()["Schedules"]:
+        region.client("scheduler").delete_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
+
+    region.run(at_most=hours(60))
+
+    assert region.alarms[alarm] == "ALARM"
