@@ -30,12 +30,14 @@ def advise(volumes: Iterable[Volume], hosts: Iterable[Host]) -> tuple[str, ...]:
 def _advise(resource: str, words: Mapping[str, str], roles: Sequence[str]) -> list[str]:
     ours = {key: value for key, value in words.items() if key.startswith(tags.PREFIX)}
     sentences = [
-        f"{resource} has the tag {key}, which means nothing{_nearest(key, KEYS)}." for key in ours if key not in KEYS
+        f"{resource} has the tag {key}, which means nothing{_nearest(key, tags.WRITTEN_BY_PEOPLE) or '.'}"
+        for key in ours
+        if key not in KEYS
     ]
     role = ours.get(tags.ROLE)
     if role is not None and role not in roles:
-        known = f": it may be {' or '.join(roles)}"
-        sentences.append(f"{resource} has {tags.ROLE}={role}, which it cannot be{_nearest(role, roles) or known}.")
+        known = f": it may be {' or '.join(roles)}."
+        sentences.append(f"{resource} has {tags.ROLE}={role}, which it cannot be{_nearest(role, roles) or known}")
     if role is not None and not ours.get(tags.APPLICATION):
         sentences.append(f"{resource} has {tags.ROLE}={role} and no {tags.APPLICATION}, so it belongs to none.")
     if role is None and tags.APPLICATION in ours:
@@ -44,5 +46,7 @@ def _advise(resource: str, words: Mapping[str, str], roles: Sequence[str]) -> li
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    found = get_close_matches(word, known, n=1)
-    return f"; did you mean {found[0]}" if found else ""
+    # Without the prefix, which would make every word like every other.
+    short = {one.removeprefix(tags.PREFIX): one for one in known}
+    found = get_close_matches(word.removeprefix(tags.PREFIX).lower(), short, n=1)
+    return f"; did you mean {short[found[0]]}?" if found else ""

@@ -158,7 +158,7 @@ def _lacks_host(host: Host | None, reached: frozenset[str], verdict: Verdict) ->
 def _lacks_set(newest: datetime | None, settings: Settings, now: datetime) -> tuple[str, ...]:
     overdue = settings.backup.overdue
     if newest is None:
-        return ("It has no application-consistent set yet.",)
+        return ("It has no finished application-consistent set yet.",)
     if now - newest >= overdue:
         old, most = words.span(now - newest), words.span(overdue)
         return (f"Its newest application-consistent set is {old} old; {most} may be.",)

@@ -68,10 +68,11 @@ def _heading(status: Status) -> str:
     needy = sum(1 for one in status.applications if one.lacks)
     found = words.count(len(status.applications), "application") if status.applications else "nothing"
     asked = f", {needy} in need of somebody" if needy else ""
+    watched = ",".join(status.watched)
     snapshots, pruning = status.schedules
     return "\n".join(
         [
-            f"{_clock(status.time, status)} {status.zone}. Watched: {found} ({', '.join(status.watched)}){asked}.",
+            f"{_clock(status.time, status)} {status.zone}. Watched, with Applications={watched}: {found}{asked}.",
             f"Next snapshots {_when(status.next_snapshots, snapshots, status)}; what is overdue, within the hour.",
             f"Next pruning {_when(status.next_pruning, pruning, status)}.",
         ]
