@@ -22,19 +22,19 @@ def wait(look: Callable[[], T | None], *, seconds: float, pause: float) -> T | N
 
 
 def pace(
-    things: Iterable[T], cost: Callable[[T], int], *, at_once: int, per_second: float, seconds: float
+    things: Iterable[T], cost: Callable[[T], int], *, at_once: float, per_second: float, seconds: float
 ) -> Iterator[T]:
     """Gives the things out no faster than a bucket allows, as AWS's own throttling counts, and none after `seconds`.
 
     The bucket holds `at_once` tokens, each thing takes its cost, and `per_second` come back.
     """
     end = (last := time.time()) + seconds
-    tokens = float(at_once)
+    tokens = at_once
     for thing in things:
         missing = max(0.0, cost(thing) - tokens - (time.time() - last) * per_second)
         if time.time() + missing / per_second >= end:
             return
         time.sleep(missing / per_second)
-        tokens = min(float(at_once), tokens + (time.time() - last) * per_second) - cost(thing)
+        tokens = min(at_once, tokens + (time.time() - last) * per_second) - cost(thing)
         last = time.time()
         yield thing

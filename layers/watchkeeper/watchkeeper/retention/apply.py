@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -25,10 +24,10 @@ logger = logging.getLogger(__name__)
 # EC2 takes 5 DeleteSnapshot requests a second from an account in a Region, after some dozens at once; others need some.
 # https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 PER_SECOND = 4.0
-AT_ONCE = 20
+AT_ONCE = 20.0
 
-# A request takes a fraction of a second; with these, one that hangs holds up no other.
-WORKERS = 8
+# Each deletes its share at its own pace: a request that hangs holds up an eighth, and only the client is shared.
+LANES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +49,19 @@ def apply(ec2: EC2Client, plans: Sequence[Plan], seconds: float) -> list[Ended]:
     """
     wanted = [delete for plan in plans if plan.refusal is None for delete in plan.deletes]
     wanted.sort(key=lambda delete: (delete.set.started, delete.set.members[0].id))
-    end = time.time() + seconds
-    paced = pace(wanted, lambda one: len(one.set.members), at_once=AT_ONCE, per_second=PER_SECOND, seconds=seconds)
-    with ThreadPoolExecutor(WORKERS) as pool:
-        ended = list(pool.map(lambda delete: _delete(ec2, delete, end), paced))
-    return ended + [Ended(delete, "left") for delete in wanted[len(ended) :]]
+    with ThreadPoolExecutor(LANES) as pool:
+        lanes = pool.map(lambda lane: _delete_all(ec2, wanted[lane::LANES], seconds), range(LANES))
+        return [one for lane in lanes for one in lane]
 
 
-def _delete(ec2: EC2Client, delete: Delete, end: float) -> Ended:
-    if time.time() >= end:
-        return Ended(delete, "left")
+def _delete_all(ec2: EC2Client, deletes: Sequence[Delete], seconds: float) -> list[Ended]:
+    at_once, per_second = AT_ONCE / LANES, PER_SECOND / LANES
+    paced = pace(deletes, lambda one: len(one.set.members), at_once=at_once, per_second=per_second, seconds=seconds)
+    ended = [_delete(ec2, delete) for delete in paced]
+    return ended + [Ended(delete, "left") for delete in deletes[len(ended) :]]
+
+
+def _delete(ec2: EC2Client, delete: Delete) -> Ended:
     deleted = 0
     for member in sorted(delete.set.members, key=lambda one: (one.started, one.id)):
         try:
