@@ -231,7 +231,7 @@ class Wire:
                 assert_never(fault)
 
     def _record(self, call: Call, error: str | None) -> None:
-        self._region.calls.append(replace(call, error=error))
+        self._region.calls.append(replace(call, time=self._region.clock.now(), error=error))
 
     def alone(self, own: Callable[[Call], Mapping[str, Any]]) -> Callable[[Call], Mapping[str, Any]]:
         """An operation during which nothing else happens: a handler's pool and HTTP clients come in threads."""
