@@ -16,7 +16,12 @@ demo: .venv/demo/.made ## run the main job on this machine and tell its story
 	@.venv/demo/bin/python -m region.demo
 
 test: .venv/dev/.made ## run every test that this machine can, and say which it cannot (root runs the most)
+ifdef TESTS
 	@$(DEV)/pytest $(TESTS)
+else
+	@$(DEV)/pytest --numprocesses=auto --dist=worksteal tests/unit tests/template tests/simulated
+	@$(DEV)/pytest tests/disks tests/sam_local || [ $$? -eq 5 ] # 5: nothing was run, since both are left out
+endif
 
 check: .venv/dev/.made .venv/sam/.made ## check everything that needs no running: style, types, template, scripts
 	$(DEV)/ruff format --check --quiet
@@ -39,6 +44,17 @@ build: .venv/sam/.made ## build the layer into .aws-sam, beside the functions, w
 
 deploy: build ## deploy with your AWS credentials; first: make deploy PARAMETERS='Email=you@example.com TimeZone=Europe/Berlin'
 	@$(SAM)/sam deploy $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+
+# Where containers reach this machine: docker0's address; Docker Desktop has a name for it instead.
+HOST = $(or $(shell ip -4 -o address show docker0 2>/dev/null | sed -nE 's/.* inet ([0-9.]+).*/\1/p'),127.0.0.1)
+local: build .venv/demo/.made ## serve the region for `sam local invoke`, and show the line to type beside it (needs Docker)
+	@.venv/demo/bin/python -m region --host $(HOST) --env-vars .aws-sam/env.json
+
+# A minute of debootstrap; tests/sam_local says when.
+.aws-sam/runtime_image.tar: tests/sam_local/runtime_image requirements/lambda_image.txt .venv/sam/.made
+	@echo "Making a stand-in for Lambda's runtime image (about a minute, once)"
+	@mkdir -p $(@D)
+	@PATH="$(CURDIR)/$(SAM):$$PATH" $< $@ >$@.log 2>&1 || { tail -n 5 $@.log; exit 1; }
 
 bench: .venv/dev/.made .venv/awscli/.made ## measure again what docs/figures.md says (an hour; with sudo, on disks too)
 	@$(DEV)/python -m bench

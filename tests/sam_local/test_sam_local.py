@@ -1,0 +1,25 @@
+"""Every function runs on Lambda's runtime, in the layer as it was built, with each of its event files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FUNCTIONS = sorted(app.parent.name for app in Path("functions").glob("*/app.py"))
+EVENTS = sorted(Path("events").glob("*.json"))
+
+
+def test_every_function_has_an_event_to_run_with() -> None:
+    assert sorted({event.name.split(".")[0] for event in EVENTS}) == FUNCTIONS
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.stem)
+def test_a_function_answers_its_event(event: Path, invoke: Callable[[Path], Any]) -> None:
+    answer = invoke(event)
+
+    assert "errorType" not in answer, answer
