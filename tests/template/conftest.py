@@ -1,0 +1,88 @@
+"""The template as it is written: short forms are maps of one key, and nothing is resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Node = Any
+
+
+class Short(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms: `!Ref X` is {Ref: X}."""
+
+
+def short(loader: Short, name: str, node: yaml.Node) -> dict[str, Node]:
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    raise TypeError(f"!{name} of a map")
+
+
+Short.add_multi_constructor("!", short)
+
+
+@dataclass(frozen=True)
+class Template:
+    """The parsed template, its text, and what tests ask it for."""
+
+    text: str
+    parsed: dict[str, Node]
+
+    @property
+    def parameters(self) -> dict[str, Node]:
+        return self.parsed["Parameters"]
+
+    @property
+    def resources(self) -> dict[str, Node]:
+        return self.parsed["Resources"]
+
+    @property
+    def globals(self) -> dict[str, Node]:
+        return self.parsed["Globals"]["Function"]
+
+    def of_type(self, kind: str) -> dict[str, Node]:
+        """The properties of the resources of a type, by logical id."""
+        return {name: one["Properties"] for name, one in self.resources.items() if one["Type"] == kind}
+
+    @property
+    def functions(self) -> dict[str, Node]:
+        """Functions by the stem of their logical ids: SnapshotDatabase of SnapshotDatabaseFunction."""
+        kind = "AWS::Serverless::Function"
+        return {name.removesuffix("Function"): one for name, one in self.of_type(kind).items()}
+
+    @property
+    def statements(self) -> list[tuple[str, Node]]:
+        """Every statement that a role of ours has, with the resource that brings it."""
+        documents = [(f"{name}Function", one) for name, given in self.functions.items() for one in given["Policies"]]
+        documents += [(name, one["PolicyDocument"]) for name, one in self.of_type("AWS::IAM::Policy").items()]
+        documents += [
+            (name, policy["PolicyDocument"])
+            for name, one in self.of_type("AWS::IAM::Role").items()
+            for policy in one["Policies"]
+        ]
+        return [(name, statement) for name, document in documents for statement in document["Statement"]]
+
+
+def listed(value: Node) -> list[Node]:
+    """One or several, as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def refs(node: Node) -> set[str]:
+    """Every name that a part of the template refers to."""
+    if isinstance(node, dict):
+        found = {str(value).split(".")[0] for key, value in node.items() if key in ("Ref", "GetAtt")}
+        return found.union(*(refs(value) for value in node.values()))
+    return set().union(*(refs(one) for one in node)) if isinstance(node, list) else set()
+
+
+@pytest.fixture(scope="session")
+def template() -> Template:
+    text = Path("template.yaml").read_text()
+    return Template(text, yaml.load(text, Short))  # noqa: S506 Short is a SafeLoader

@@ -1,0 +1,121 @@
+"""What rings, when, and where a person finds out what to do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Node, Template
+
+ALARM = "AWS::CloudWatch::Alarm"
+
+
+def alarm(template: Template, name: str) -> Node:
+    return template.of_type(ALARM)[name]
+
+
+def test_every_alarm_tells_the_topic_of_notices(template: Template) -> None:
+    for given in template.of_type(ALARM).values():
+        assert given["AlarmActions"] == [{"Ref": "NoticesTopic"}]
+
+
+def test_every_alarm_says_what_missing_data_mean(template: Template) -> None:
+    for given in template.of_type(ALARM).values():
+        assert given["TreatMissingData"] in ("breaching", "notBreaching", "missing")
+
+
+def test_every_alarm_has_an_entry_in_the_runbook_and_names_it(template: Template) -> None:
+    entries = re.findall(r"^## (\w+)$", Path("docs/runbook.md").read_text(), re.MULTILINE)
+
+    assert sorted(entries) == sorted(template.of_type(ALARM))
+    for name, given in template.of_type(ALARM).items():
+        assert f"docs/runbook.md, {name}." in given["AlarmDescription"]
+
+
+def test_every_entry_says_what_it_means_where_to_look_and_what_to_do() -> None:
+    _, *entries = re.split(r"^## ", Path("docs/runbook.md").read_text(), flags=re.MULTILINE)
+
+    for entry in entries:
+        labels = ("**It means**", "**Look at**", "**Do**")
+        positions = [entry.find(label) for label in labels]
+        assert positions == sorted(positions)
+        assert -1 not in positions, f"{entry.splitlines()[0]} lacks a part"
+
+
+def test_a_figure_that_is_watched_is_one_that_the_functions_write(template: Template) -> None:
+    sources = "\n".join(path.read_text() for path in Path("layers/watchkeeper/watchkeeper").rglob("*.py"))
+
+    for given in template.of_type(ALARM).values():
+        if given["Namespace"] == "Watchkeeper":
+            assert f'Metric("{given["MetricName"]}"' in sources
+            assert given["Dimensions"] == [{"Name": "service", "Value": "snapshot_database"}]
+
+
+def test_the_worst_age_rings_and_so_does_silence(template: Template) -> None:
+    given = alarm(template, "NewestSetAgeAlarm")
+
+    assert (given["MetricName"], given["Statistic"]) == ("NewestSetAgeHours", "Maximum")
+    assert given["Threshold"] == {"Ref": "AgeAlarmHours"}
+    assert given["ComparisonOperator"] == "GreaterThanThreshold"
+    assert given["TreatMissingData"] == "breaching"
+
+
+def test_one_missed_run_is_made_up_for_and_does_not_ring(template: Template) -> None:
+    overdue, rings = (template.parameters[name]["Default"] for name in ("OverdueHours", "AgeAlarmHours"))
+
+    assert 24 < overdue < rings
+    assert rings > 2 * 24
+
+
+def test_a_stack_that_finds_nothing_for_a_day_rings(template: Template) -> None:
+    given = alarm(template, "NothingFoundAlarm")
+
+    assert (given["MetricName"], given["Statistic"]) == ("ApplicationsFound", "Maximum")
+    assert given["Period"] * given["EvaluationPeriods"] == 24 * 3600
+    assert (given["ComparisonOperator"], given["Threshold"]) == ("LessThanThreshold", 1)
+
+
+def test_a_crash_set_rings(template: Template) -> None:
+    given = alarm(template, "CrashSetsAlarm")
+
+    assert (given["MetricName"], given["Statistic"]) == ("CrashSets", "Sum")
+    assert (given["ComparisonOperator"], given["Threshold"]) == ("GreaterThanThreshold", 0)
+
+
+def test_what_waits_in_the_failure_queue_rings(template: Template) -> None:
+    given = alarm(template, "FailureQueueAlarm")
+
+    assert (given["Namespace"], given["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    assert given["Dimensions"] == [{"Name": "QueueName", "Value": {"GetAtt": "FailureQueue.QueueName"}}]
+    assert (given["ComparisonOperator"], given["Threshold"]) == ("GreaterThanThreshold", 0)
+
+
+def test_the_failure_queue_keeps_what_it_has_for_a_fortnight_and_encrypted(template: Template) -> None:
+    assert template.of_type("AWS::SQS::Queue") == {
+        "FailureQueue": {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
+    }
+
+
+def test_alarms_of_this_account_may_publish_and_nobody_else(template: Template) -> None:
+    (policy,) = template.of_type("AWS::SNS::TopicPolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert (statement["Action"], statement["Resource"]) == ("sns:Publish", {"Ref": "NoticesTopic"})
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+@pytest.mark.parametrize("key", ["Condition", "Type"])
+def test_notices_go_to_the_address_if_one_is_given(template: Template, key: str) -> None:
+    subscription = template.resources["NoticesByEmail"]
+
+    assert subscription[key] == {"Condition": "HasEmail", "Type": "AWS::SNS::Subscription"}[key]
+    assert subscription["Properties"] == {
+        "TopicArn": {"Ref": "NoticesTopic"},
+        "Protocol": "email",
+        "Endpoint": {"Ref": "Email"},
+    }

@@ -1,0 +1,153 @@
+"""What the roles may do: reads where AWS can say no more, and writes on nothing that is not ours."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.template.conftest import listed
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Node, Template
+
+# https://docs.aws.amazon.com/service-authorization/latest/reference/ lists no resource for these.
+WITHOUT_RESOURCES = re.compile(r"ec2:Describe[A-Z]\w+|ssm:(GetCommandInvocation|DescribeInstanceInformation)")
+READ = re.compile(r"[a-z0-9]+:(Describe|Get|List)\w+")
+# What an ARN may end in without a condition: one thing, by name.
+SCOPE = re.compile(r"aws:(ResourceTag|RequestTag)/watchkeeper:|ssm:resourceTag/watchkeeper:|ec2:CreateAction")
+
+
+def is_one_thing(resource: Node) -> bool:
+    return "*" not in str(resource)
+
+
+def keys(statement: Node) -> set[str]:
+    return {key for operands in statement.get("Condition", {}).values() for key in operands}
+
+
+def writes(template: Template) -> list[tuple[str, str, Node]]:
+    return [
+        (name, action, statement)
+        for name, statement in template.statements
+        for action in listed(statement["Action"])
+        if not READ.fullmatch(action)
+    ]
+
+
+def test_every_statement_says_whether_it_observes_or_applies(template: Template) -> None:
+    for _, statement in template.statements:
+        reads = [READ.fullmatch(action) is not None for action in listed(statement["Action"])]
+        assert statement["Effect"] == "Allow"
+        assert statement["Sid"].startswith("Observe" if all(reads) else "Apply")
+        assert all(reads) or not any(reads)
+
+
+def test_no_action_is_a_pattern(template: Template) -> None:
+    assert not [
+        action for _, statement in template.statements for action in listed(statement["Action"]) if "*" in action
+    ]
+
+
+def test_only_reads_that_aws_cannot_scope_are_on_everything(template: Template) -> None:
+    for _, statement in template.statements:
+        if "*" in listed(statement["Resource"]):
+            assert all(WITHOUT_RESOURCES.fullmatch(action) for action in listed(statement["Action"]))
+
+
+def test_every_star_gives_its_reason(template: Template) -> None:
+    lines = [line for line in template.text.splitlines() if re.search(r"Resource: '?\*'?", line)]
+
+    assert lines
+    assert all(line.endswith("# no resource-level permissions") for line in lines)
+
+
+def test_every_write_is_on_one_thing_or_on_what_our_tags_say(template: Template) -> None:
+    found = writes(template)
+
+    assert found
+    for name, action, statement in found:
+        assert all(is_one_thing(resource) for resource in listed(statement["Resource"])) or any(
+            SCOPE.match(key) for key in keys(statement)
+        ), f"{name} may {action} without a condition"
+
+
+def test_the_parameter_applications_is_the_value_of_every_condition_on_the_application(template: Template) -> None:
+    for _, statement in template.statements:
+        for operator, operands in statement.get("Condition", {}).items():
+            for key, value in operands.items():
+                if key.endswith("watchkeeper:application"):
+                    assert operator in ("StringLike", "StringLikeIfExists")
+                    assert value == {"Ref": "Applications"}
+
+
+@pytest.mark.parametrize("action", ["ec2:CreateSnapshots", "ec2:DeleteSnapshot", "ssm:SendCommand"])
+def test_what_touches_a_database_asks_for_the_application(template: Template, action: str) -> None:
+    statements = [one for _, written, one in writes(template) if written == action]
+
+    assert statements
+    for statement in statements:
+        by_name = all(is_one_thing(resource) for resource in listed(statement["Resource"]))
+        assert by_name or any(key.endswith("/watchkeeper:application") for key in keys(statement))
+
+
+def test_commands_are_our_document_on_tagged_hosts_in_two_statements(template: Template) -> None:
+    document, hosts = [one for _, action, one in writes(template) if action == "ssm:SendCommand"]
+
+    assert document["Resource"]["Sub"].endswith(":document/${FreezeDatabaseDocument}")
+    assert hosts["Resource"]["Sub"].endswith(":instance/*")
+    assert keys(hosts) == {"ssm:resourceTag/watchkeeper:application"}
+
+
+def test_only_a_snapshot_of_ours_that_is_not_paused_may_be_deleted(template: Template) -> None:
+    ((name, _, statement),) = [one for one in writes(template) if one[1] == "ec2:DeleteSnapshot"]
+
+    assert name == "PruneSnapshotsFunction"
+    assert statement["Condition"]["StringEquals"] == {"aws:ResourceTag/watchkeeper:role": "snapshot"}
+    assert statement["Condition"]["Null"] == {"aws:ResourceTag/watchkeeper:paused": "true"}
+
+
+def test_tags_are_written_at_creation_or_afterwards_only_as_a_conclusion(template: Template) -> None:
+    creation, conclusion = [one["Condition"] for _, action, one in writes(template) if action == "ec2:CreateTags"]
+
+    assert creation == {"StringEquals": {"ec2:CreateAction": "CreateSnapshots"}}
+    assert conclusion["ForAllValues:StringEquals"]["aws:TagKeys"] == [
+        "watchkeeper:consistency",
+        "watchkeeper:frozen-ms",
+        "watchkeeper:lsn",
+        "watchkeeper:role",
+    ]
+
+
+def test_who_only_shows_writes_nothing(template: Template) -> None:
+    assert not [action for name, action, _ in writes(template) if name.startswith("ShowStatus")]
+
+
+def test_a_function_may_invoke_itself_and_no_other(template: Template) -> None:
+    for name, policy in template.of_type("AWS::IAM::Policy").items():
+        function = f"{name.removesuffix('MayHandOn')}Function"
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert policy["Roles"] == [{"Ref": f"{function}Role"}]
+        assert (statement["Action"], statement["Resource"]) == ("lambda:InvokeFunction", {"GetAtt": f"{function}.Arn"})
+
+
+def test_only_the_scheduler_of_this_account_may_take_a_role_of_a_schedule(template: Template) -> None:
+    for role in template.of_type("AWS::IAM::Role").values():
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
+        assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_no_policy_of_aws_and_no_account_is_named(template: Template) -> None:
+    assert "ManagedPolicyArns" not in template.text
+    assert "arn:aws:" not in template.text
+    assert not re.search(r"\b\d{12}\b", template.text)
+
+
+def test_every_write_stands_in_the_decisions_with_its_scope(template: Template) -> None:
+    decisions = Path("docs/decisions.md").read_text()
+
+    for _, action, _ in writes(template):
+        assert f"| `{action}` |" in decisions, f"{action} is missing in the table of writes"
