@@ -51,6 +51,7 @@ class Instance:
             )  # fmt: skip
         if not until(self._has_booted, seconds=20):
             raise OSError(f"{self.id} does not boot: {(self.changes / 'console').read_text()[-500:]}")
+        self._first = self._inside()  # these end last: process 1 ends with its child, and takes everything along
         for volume, (node, loop) in self.devices.items():
             self._plug(volume, node, loop)
 
@@ -112,12 +113,11 @@ class Instance:
 
     def shut_down(self) -> None:
         """Stop it in order: everything is asked to end, then the volumes are unmounted."""
-        keep = {self.pid, *self._children(self.pid)}  # tini ends with its child, and takes everything along
         for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in set(self._inside()) - keep:
+            for process in self._inside() - self._first:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, number)
-            if until(lambda: set(self._inside()) <= keep, SHUTDOWN_SECONDS):
+            if until(lambda: self._inside() <= self._first, SHUTDOWN_SECONDS):
                 break
         for volume in self.devices:
             for point in reversed(self.mounts_of(volume)):
@@ -159,14 +159,14 @@ class Instance:
     def _children(self, process: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
-    def _inside(self) -> list[int]:
+    def _inside(self) -> set[int]:
         """Its own processes: those of ours that wait for one, nsenter and unshare, are in the group as well."""
         space = os.stat(f"/proc/{self.pid}/ns/pid").st_ino
-        inside = []
+        inside = set()
         for process in self.group.processes():
             with contextlib.suppress(OSError):
                 if os.stat(f"/proc/{process}/ns/pid").st_ino == space:
-                    inside.append(process)
+                    inside.add(process)
         return inside
 
     def _plug(self, volume: str, node: str, loop: str) -> None:
