@@ -101,10 +101,15 @@ class Functions:
             raise process.error
         return process.result
 
-    def start(self, name: str, event: Any, lineage: tuple[str, ...] = ()) -> Process:
+    def start(
+        self,
+        name: str,
+        event: Any,
+        lineage: tuple[str, ...] = (),
+        ended: Callable[[Failed | None], object] = lambda _: None,
+    ) -> Process:
         """An invocation under way; its `result` or `error` (Failed) is there when it is `done`."""
-        function = self.find(name)
-        return self._spawn(function, event, self.region.bus.new_id(), lineage)
+        return self._spawn(self.find(name), event, self.region.bus.new_id(), lineage, ended)
 
     def enqueue(self, function: Function, event: Any, lineage: tuple[str, ...] = ()) -> None:
         """Accept an asynchronous event. Tests drop, double or delay it by `deliveries`."""
@@ -142,7 +147,7 @@ class Functions:
         event: Any,
         request_id: str,
         lineage: tuple[str, ...],
-        ended: Callable[[Failed | None], object] = lambda _: None,
+        ended: Callable[[Failed | None], object],
     ) -> Process:
         invocation = Invocation(self.region, function, json.loads(json.dumps(event)), request_id, lineage)
         self.invocations.append(invocation)

@@ -47,8 +47,7 @@ def function(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
 def _function(stack: Stack, name: str, given: Mapping[str, Any], role: Made) -> Function:
     physical = given.get("FunctionName") or stack.physical(name)
     root = stack.template.path.parent
-    packages = {arn: _packages(root / folder) for arn, folder in _layers(stack).items()}
-    absent = [packages[arn] for arn in packages if arn not in given.get("Layers", [])]
+    absent = [_packages(root / folder) for arn, folder in _layers(stack).items() if arn not in given.get("Layers", [])]
     logging = given.get("LoggingConfig", {})
     environment = {key: _text(value) for key, value in given.get("Environment", {}).get("Variables", {}).items()}
     if logging.get("LogFormat") == "JSON":

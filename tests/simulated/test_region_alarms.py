@@ -17,8 +17,7 @@ APP = Path(__file__).with_name("region_app")
 
 
 @pytest.fixture
-def region(monkeypatch: pytest.MonkeyPatch) -> Iterator[Region]:
-    monkeypatch.syspath_prepend(APP / "layer")
+def region() -> Iterator[Region]:
     with Region(Simulated(seed=1)) as region:
         region.deploy(APP / "template.yaml", Email="a@example.com")
         yield region
@@ -109,7 +108,9 @@ def test_a_change_of_state_is_on_the_bus_in_the_shape_of_cloudwatch(region: Regi
     assert event["source"] == "aws.cloudwatch"
     assert event["detail-type"] == "CloudWatch Alarm State Change"
     assert event["resources"] == [event["resources"][0]]
-    assert event["resources"][0].startswith("arn:aws:cloudwatch:eu-central-1:123456789012:alarm:region-app-FailuresAlarm-")
+    assert event["resources"][0].startswith(
+        "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:region-app-FailuresAlarm-"
+    )
     detail = event["detail"]
     assert detail.keys() == {"alarmName", "state", "previousState", "configuration"}
     assert detail["state"].keys() == {"value", "reason", "reasonData", "timestamp"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +22,15 @@ APP = Path(__file__).with_name("region_app")
 
 
 @pytest.fixture
-def region(monkeypatch: pytest.MonkeyPatch) -> Iterator[Region]:
-    monkeypatch.syspath_prepend(APP / "layer")
+def region() -> Iterator[Region]:
     with Region(Simulated(seed=1)) as region:
         region.deploy(APP / "template.yaml", Email="a@example.com")
         yield region
 
 
 @pytest.fixture
-def deploy_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Region]]:
+def deploy_with(tmp_path: Path) -> Iterator[Callable[..., Region]]:
     """Deploys the application with a part of its template changed."""
-    monkeypatch.syspath_prepend(APP / "layer")
     for entry in APP.iterdir():
         (tmp_path / entry.name).symlink_to(entry)
     (tmp_path / "template.yaml").unlink()
@@ -227,7 +226,7 @@ def test_reserved_concurrency_makes_events_wait_for_their_turn(region: Region) -
 
     starts = sorted(i.began for i in region.functions.invocations)
     assert len(starts) == 3
-    assert all(later - earlier >= 30 for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(later - earlier >= 30 for earlier, later in pairwise(starts))
 
 
 def test_a_function_that_invokes_itself_is_cut_off_at_the_seventeenth(region: Region) -> None:

@@ -14,7 +14,7 @@ TAGS = {
     "i-1": {"watchkeeper:application": "smallpayroll"},
     "snap-1": {"watchkeeper:application": "smallpayroll"},
 }
-PLACE = Place("eu-central-1", "123456789012", lambda name: TAGS.get(name, {}), lambda instance: ["vol-1", "vol-2"])
+PLACE = Place("eu-central-1", "123456789012", lambda name: TAGS.get(name, {}), lambda _: ["vol-1", "vol-2"])
 SNAPSHOT = "arn:aws:ec2:eu-central-1::snapshot/*"
 
 
@@ -72,11 +72,11 @@ def test_a_snapshots_arn_names_no_account_and_a_volumes_does() -> None:
 
 
 CREATE = [
-    allow("ec2:CreateSnapshots", "arn:aws:ec2:*:*:instance/*", StringLike={"aws:ResourceTag/watchkeeper:application": "*"}),
-    allow("ec2:CreateSnapshots", "arn:aws:ec2:*:*:volume/*", StringEquals={"aws:ResourceTag/watchkeeper:role": "database"}),
+    allow("ec2:CreateSnapshots", "*:instance/*", StringLike={"aws:ResourceTag/watchkeeper:application": "*"}),
+    allow("ec2:CreateSnapshots", "*:volume/*", StringEquals={"aws:ResourceTag/watchkeeper:role": "database"}),
     allow("ec2:CreateSnapshots", SNAPSHOT, StringLike={"aws:RequestTag/watchkeeper:application": "*"}),
     allow("ec2:CreateTags", SNAPSHOT, StringEquals={"ec2:CreateAction": "CreateSnapshots"}),
-]  # fmt: skip
+]
 SET = {
     "InstanceSpecification": {"InstanceId": "i-1", "ExcludeDataVolumeIds": ["vol-2"]},
     "TagSpecifications": tags(application="smallpayroll"),
