@@ -51,7 +51,7 @@ local: build .venv/demo/.made ## serve the region for `sam local invoke`, and sh
 	@.venv/demo/bin/python -m region --host $(HOST) --env-vars .aws-sam/env.json
 
 # A minute of debootstrap; tests/sam_local says when.
-.aws-sam/runtime_image.tar: tests/sam_local/runtime_image requirements/lambda_image.txt .venv/sam/.made
+.aws-sam/runtime_image.tar: tests/sam_local/runtime_image requirements/lambda_image.txt | .venv/sam/.made
 	@echo "Making a stand-in for Lambda's runtime image (about a minute, once)"
 	@mkdir -p $(@D)
 	@PATH="$(CURDIR)/$(SAM):$$PATH" $< $@ >$@.log 2>&1 || { tail -n 5 $@.log; exit 1; }

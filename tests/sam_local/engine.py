@@ -107,7 +107,8 @@ def children(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 def remove_cgroups() -> None:
-    """What an engine leaves: the cgroup of its containers, which the kernel keeps while it is not removed."""
-    for top in Path("/sys/fs/cgroup").glob(f"**/{CGROUP}"):
-        for folder in sorted([top, *top.glob("**/")], reverse=True):
+    """Removes what an engine leaves: the cgroup of its containers, once in version 2, in each hierarchy of version 1."""
+    tops = Path("/sys/fs/cgroup")
+    for top in [*tops.glob(CGROUP), *tops.glob(f"*/{CGROUP}")]:
+        for folder in sorted(top.glob("**/"), reverse=True):
             folder.rmdir()
