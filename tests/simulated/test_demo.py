@@ -1,0 +1,111 @@
+"""The demo: what its first two scenes claim holds, and it can be read anywhere."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from region import Region, Simulated
+from region.demo.__main__ import play_application, play_nights
+from region.demo.calendar import nights_of
+from region.demo.nights import KILLED, NIGHTS, REFUSED
+from region.demo.paper import WIDTH, Paper
+from region.demo.story import Claim, tell
+
+if TYPE_CHECKING:
+    from region.demo.nights import Month
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was written, and what it stands on."""
+
+    application: str
+    nights: str
+    month: Month
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def told() -> Told:
+    first, second, machines = io.StringIO(), io.StringIO(), Simulated(seed=7)
+    with Region(machines=machines, seed=7) as region:
+        play_application(region, Paper.at(first))
+        month = play_nights(region, machines, Paper.at(second))
+    return Told(first.getvalue(), second.getvalue(), month)
+
+
+def test_every_claim_about_the_nights_holds(told: Told) -> None:
+    assert [claim.sentence for claim in told.month.claims if not claim.holds] == []
+
+
+def test_the_application_is_drawn_with_its_volumes_and_with_what_looks_after_it(told: Told) -> None:
+    host, root, data = (line for line in told.application.splitlines() if " vol-" in line or "database-host" in line)
+
+    assert "smallpayroll-database" in host
+    assert "left alone" in root
+    assert "one set" in data
+    for function in ("snapshot_database", "prune_snapshots", "show_status"):
+        assert function in told.application
+
+
+def test_the_calendar_shows_the_last_week_the_best_of_weeks_and_months_and_two_nights_that_went_wrong(
+    told: Told,
+) -> None:
+    nights = nights_of(told.month)
+
+    assert "".join(night.mark.sign for night in nights) == "········m·····w······w·ddddddd"
+    assert {number: night.note for number, night in enumerate(nights) if night.note != " "} == {
+        REFUSED: "*",
+        KILLED: "+",
+    }
+
+
+def test_the_figures_are_of_all_that_was_made(told: Told) -> None:
+    made, kept = sum(len(sets) for sets in told.month.nights), len(told.month.kept)
+
+    assert made == NIGHTS + 1
+    assert f"{made}, {made - kept}, {kept}" in told.nights
+
+
+def test_what_is_no_terminal_gets_plain_lines_that_fit(told: Told) -> None:
+    lines = (told.application + told.nights).splitlines()
+
+    assert all(line.isprintable() and len(line) <= WIDTH for line in lines)
+
+
+def test_a_claim_that_does_not_hold_is_told_and_fails() -> None:
+    out = io.StringIO()
+
+    assert not tell(Paper.at(out), [Claim("water is wet", True), Claim("the earth is flat", False)])
+    assert "NO   the earth is flat" in out.getvalue()
+
+
+@pytest.mark.parametrize(("env", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colours_are_for_terminals_and_not_where_they_are_not_wanted(env: dict[str, str], is_coloured: bool) -> None:
+    assert Paper.at(Terminal(), env).is_coloured is is_coloured
+    assert not Paper.at(io.StringIO(), env).is_coloured
+
+
+def test_progress_is_shown_on_terminals_alone() -> None:
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        Paper.at(stream, {}).progress("night 1 of 30")
+
+    assert "night 1 of 30" in terminal.getvalue()
+    assert file.getvalue() == ""
+
+
+def test_an_output_without_the_characters_of_the_drawings_gets_simpler_ones() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Paper.at(stream).draw(["┌─ db-1 ─┐"])
+
+    stream.seek(0)
+    assert stream.read() == "+- db-1 -+\n"
