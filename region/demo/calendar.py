@@ -56,9 +56,9 @@ def notes_of(month: Month) -> list[tuple[str, str]]:
     return [
         (
             NOTES[REFUSED],
-            f"PostgreSQL refused the backup. The set of {_day(refused[0])} is crash-consistent only; it says so, and "
-            f"so does a mail ({', '.join(month.mails[REFUSED])}). At {refused[-1].run:%H:%M}, when a set was overdue, a "
-            f"frozen one was made.",
+            f"PostgreSQL refused the backup. The set of {_day(refused[0])} is crash-consistent only. It says so, and "
+            f"so does a mail ({', '.join(month.mails[REFUSED])}). At {refused[-1].run:%H:%M}, when a set was overdue, "
+            f"a frozen one was made.",
         ),
         (
             NOTES[KILLED],
