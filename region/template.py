@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
@@ -90,7 +91,7 @@ class Template:
 
 def load(path: Path, given: Mapping[str, Any], lookup: Lookup) -> Template:
     """The template with its parameters checked. Raises TemplateError for anything unknown, missing or not allowed."""
-    document = yaml.load(path.read_text(), _Tags)  # noqa: S506 _Tags is a SafeLoader
+    document = _parse(path.read_text())
     _only(document, SECTIONS, path.name)
     for name, resource in document["Resources"].items():
         _only(resource, ATTRIBUTES, name)
@@ -120,6 +121,12 @@ def _short_form(loader: _Tags, name: str, node: yaml.Node) -> dict[str, Any]:
     elif isinstance(node, yaml.MappingNode):
         value = loader.construct_mapping(node, deep=True)
     return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
+
+
+@cache
+def _parse(text: str) -> Any:
+    """A document, to be read only: a test suite reads the same one some hundred times, 0.3 s each."""
+    return yaml.load(text, _Tags)  # noqa: S506 _Tags is a SafeLoader
 
 
 _Tags.add_multi_constructor("!", _short_form)
@@ -235,7 +242,7 @@ def _include(template: Template, argument: Any) -> Any:
     if argument.get("Name") != "AWS::Include":
         raise TemplateError(f"unknown transform {argument.get('Name')}")
     location = template.resolve(argument["Parameters"]["Location"])
-    return template.resolve(yaml.safe_load((template.path.parent / location).read_text()))
+    return template.resolve(_parse((template.path.parent / location).read_text()))
 
 
 INTRINSICS: Mapping[str, Callable[[Template, Any], Any]] = {

@@ -17,6 +17,7 @@ from region import (
     Region,
     ServerError,
     Simulated,
+    StillWaiting,
     Stuck,
     Throttle,
     hours,
@@ -249,6 +250,18 @@ def test_with_the_answer_of_any_write_lost_there_is_one_set_and_it_says_what_it_
         assert len(concluded(region)) == 1
         assert len(region.world().snapshots) == 1
         nobody_was_lied_to(region)
+
+
+def test_a_freeze_whose_command_was_not_answered_is_ended_at_once_and_not_by_the_lease(region: Region) -> None:
+    machines = region.machines
+    assert isinstance(machines, Simulated)
+    region.faults.add(LostAnswer("SendCommand", at_once=True))
+
+    region.invoke(FUNCTION, {"application": "smallpayroll"})
+
+    assert machines.frozen() == {}
+    with pytest.raises(StillWaiting):
+        region.run(lambda: bool(machines.frozen()), at_most=LEASE)
 
 
 def test_boto_does_not_send_a_write_without_a_token_twice(region: Region) -> None:
