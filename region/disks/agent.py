@@ -29,21 +29,24 @@ commands = count(1)
 
 def run(host: Instance, document: Mapping[str, Any], parameters: Mapping[str, str]) -> Outcome:
     """Run a document's steps one after the other, and wait for each: also for whoever still holds its output open."""
-    known = {name: spec["default"] for name, spec in document.get("parameters", {}).items() if "default" in spec}
     outcomes = []
     for step in document["mainSteps"]:
         if step["action"] != "aws:runShellScript":
             raise ValueError(f"the agent of this region knows aws:runShellScript, not {step['action']}")
-        inputs = _replaced(step["inputs"], {**known, **parameters})
-        outcomes.append(_run_script(host, inputs))
+        outcomes.append(_run_script(host, inputs(document, step, parameters)))
     worst = next((outcome for outcome in outcomes if outcome.status != "Success"), outcomes[-1])
     output = "".join(outcome.stdout for outcome in outcomes)
     errors = "".join(outcome.stderr for outcome in outcomes)
     return Outcome(worst.status, worst.code, _cut(output, MOST_OUTPUT), _cut(errors, MOST_ERRORS))
 
 
+def inputs(document: Mapping[str, Any], step: Mapping[str, Any], parameters: Mapping[str, str]) -> Any:
+    """A step's inputs with the parameters in them, as they are: nothing is quoted."""
+    known = {name: spec["default"] for name, spec in document.get("parameters", {}).items() if "default" in spec}
+    return _replaced(step["inputs"], {**known, **parameters})
+
+
 def _replaced(value: Any, parameters: Mapping[str, str]) -> Any:
-    """Parameters are put into the text as they are: nothing is quoted."""
     if isinstance(value, str):
         return re.sub(r"{{\s*(\w+)\s*}}", lambda found: str(parameters.get(found[1], found[0])), value)
     if isinstance(value, list):

@@ -41,7 +41,7 @@ class Disks:
         self._clock = clock
         self.base = sweep.new_base()
         self._alive = sweep.hold(self.base)
-        self._guard = subprocess.Popen(
+        self.guard = subprocess.Popen(
             [sys.executable, "-c", sweep.GUARD, self.base],
             cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
@@ -57,7 +57,7 @@ class Disks:
                 host.lose()
         sweep.sweep(self.base)
         os.close(self._alive)
-        self._guard.communicate()
+        self.guard.communicate()
 
     def create_volume(self, volume_id: str, gib: int, snapshot_id: str | None) -> None:
         """An empty volume, or one with a snapshot's content."""
