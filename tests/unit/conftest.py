@@ -6,9 +6,15 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("watchkeeper", deadline=None)
+settings.load_profile("watchkeeper")
 
 
 class NoNetwork(socket.socket):

@@ -345,7 +345,7 @@ def test_time_alone_deletes_nothing_that_can_be_restored_once_it_is_a_day_old(
     assert soon == late
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6), POLICIES, LASTS)
 def test_pruned_each_day_there_stays_what_one_pruning_at_the_end_would_keep(
     seed: int, policy: Policy, last: int
