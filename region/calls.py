@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
-from xml.sax.saxutils import escape
 
 import boto3
 import botocore.session
 from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.loaders import Loader
 from moto.core.exceptions import ServiceException
@@ -22,6 +17,7 @@ from moto.core.models import botocore_stubber
 from moto.core.utils import get_service_model
 
 from region.faults import LostAnswer, ServerError, Throttle
+from region.protocol import Refusal, refuse, write
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -31,7 +27,8 @@ if TYPE_CHECKING:
     from region.region import Region
 
 READS = ("Describe", "Get", "List", "Head", "Search")
-LOADER = Loader()  # parsed service models, 0.2 s each: shared by all regions of this process
+LOADER = Loader()  # service models, 0.2 s to read EC2's
+WARM: list[Session] = []  # sessions of regions that are closed: a client costs 0.02 s to make
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,76 +59,20 @@ class Caller(Protocol):
         """The sentence with which IAM denies this request, or None."""
 
 
-class Refusal(ServiceException):
-    """An error of AWS, by its code; `status` is that of HTTP."""
+class Session(boto3.Session):
+    """A session that makes each client once, as a warm Lambda environment does, also for the next region."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(code, message)
-        self.status = status
-
-
-class _Raw(BytesIO):
-    """A body as urllib3 would hand it out."""
-
-    def stream(self, **_: Any) -> Any:
-        """The whole body in one piece."""
-        yield self.read()
-
-
-def answer(body: bytes | str, status: int = 200, headers: Mapping[str, str] | None = None) -> AWSResponse:
-    """An HTTP answer, for operations that the region answers itself."""
-    content = body.encode() if isinstance(body, str) else body
-    return AWSResponse("https://aws", status, HTTPHeaders.from_dict(headers or {}), _Raw(content))
-
-
-def write(operation: OperationModel, result: Mapping[str, Any]) -> AWSResponse:
-    """An operation's result, as EC2 (XML) or a JSON service sends it."""
-    if operation.service_model.protocol != "ec2":
-        return answer(json.dumps(result, default=datetime.timestamp))
-    shape = operation.output_shape
-    return answer(f"<{operation.name}Response>{_xml(shape, result) if shape else ''}</{operation.name}Response>")
-
-
-def refuse(operation: OperationModel, code: str, message: str, status: int = 400) -> AWSResponse:
-    """An error as the service sends it, whatever its protocol."""
-    protocol = operation.service_model.protocol
-    error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-    if protocol == "ec2":
-        return answer(f"<Response><Errors>{error}</Errors></Response>", status)
-    if "query" in protocol:
-        return answer(f"<ErrorResponse>{error}</ErrorResponse>", status)
-    return answer(json.dumps({"__type": code, "message": message}), status, {"x-amzn-ErrorType": code})
-
-
-def _xml(shape: Any, value: Any) -> str:
-    if shape.type_name == "structure":
-        members = shape.members
-        return "".join(
-            f"<{name}>{_xml(members[key], inner)}</{name}>"
-            for key, inner in value.items()
-            if inner is not None
-            for name in (members[key].serialization.get("name", key),)
-        )
-    if shape.type_name == "list":
-        return "".join(f"<item>{_xml(shape.member, item)}</item>" for item in value)
-    if shape.type_name == "timestamp":
-        return str(value.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z")
-    return str(value).lower() if shape.type_name == "boolean" else escape(str(value))
-
-
-class _Session(boto3.Session):
-    """A session that makes each client once, as a warm Lambda environment does."""
-
-    def __init__(self, wire: Wire, region: str) -> None:
+    def __init__(self, region: str) -> None:
+        self.wire: Wire
+        self._made: dict[str, BaseClient] = {}
         inner = botocore.session.Session()
         inner.register_component("data_loader", LOADER)
         inner.set_credentials("AKIAEXAMPLE", "secret")
-        inner.register("before-parameter-build", wire.note)
+        inner.register("before-parameter-build", lambda **event: self.wire.note(**event))
         # Every handler of this event is called, and moto's would do a write again.
-        inner.unregister("before-send", botocore_stubber)
-        inner.register("before-send", wire.send)
+        inner.unregister("before-send", botocore_stubber)  # type: ignore[arg-type]
+        inner.register("before-send", lambda **event: self.wire.send(**event))
         super().__init__(botocore_session=inner, region_name=region)
-        self._made: dict[str, BaseClient] = {}
 
     def client(self, service_name: str, *, config: Config | None = None, **others: Any) -> Any:  # type: ignore[override]
         """The client for a service and a configuration."""
@@ -153,8 +94,14 @@ class Wire:
         self._region = region
         self._mine = threading.local()
         self._one = threading.Lock()
-        self.session = _Session(self, name)
+        self.session = WARM.pop() if WARM else Session(name)
+        self.session.wire = self
         self.answers: dict[tuple[str, str], Callable[[Call], Mapping[str, Any] | AWSResponse]] = {}
+
+    def close(self) -> None:
+        """Keep the clients for the next region, unless one met a fault: it counts its retries."""
+        if not self._region.faults.met:
+            WARM.append(self.session)
 
     def client(self, service: str) -> Any:
         """A client of the session that functions use; who calls is known from the process."""
@@ -266,7 +213,7 @@ class Wire:
 def serve(region: Region, response: Any) -> tuple[int, dict[str, str], bytes] | None:
     """The region's own answer to a request that moto's server took, for operations that have one."""
     model = get_service_model(response.boto3_service_name).operation_model(response._get_action())
-    parameters = getattr(response, "params", None) or response._get_params()
+    parameters = getattr(response, "params", None) or response._get_params() or json.loads(response.body or "{}")
     own = region.wire.answer(
         Call("http", region.clock.now(), response.boto3_service_name, model.name, parameters), model
     )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from moto.ec2 import urls
 from moto.ec2.responses import EC2Response
 
-from region.calls import Call, Refusal, serve
+from region.calls import Call, serve
 from region.instances import Instances
+from region.protocol import Refusal
 
 if TYPE_CHECKING:
     from moto.ec2.models.elastic_block_store import Snapshot, Volume

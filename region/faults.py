@@ -86,6 +86,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.active: list[Fault] = []
+        self.met = False
 
     def add(self, *faults: Fault) -> None:
         """Let these go wrong from now on."""
@@ -119,6 +120,7 @@ class Faults:
                 and fault.happened < fault.times
             ):
                 fault.happened += 1
+                self.met = True
                 return fault
         return None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from moto.ec2.models.instances import InstanceState, StateReason
 
 from region import events
-from region.calls import Refusal
+from region.protocol import Refusal
 from region.snapshots import Snapshots
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from region.bus import once
-from region.calls import Refusal, answer
 from region.failure import Failed
 from region.invocation import Invocation
 from region.process import Died
+from region.protocol import Refusal, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,20 +118,16 @@ class Functions:
             self.region.clock.after(delay, partial(self._attempt, Queued(function, event, request_id, lineage, now)))
 
     def answer_invoke(self, call: Call) -> AWSResponse:
-        """What the Invoke API answers to a function, or to a test."""
+        """What Invoke answers, to functions and tests: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
         process = self.region.clock.current()
         caller = process.caller if process else None
         lineage = (*caller.lineage, caller.function.arn) if isinstance(caller, Invocation) else ()
-        payload = json.loads(call.parameters.get("Payload") or b"{}")
-        return self.answer(call.parameters["FunctionName"], payload, call.parameters.get("InvocationType"), lineage)
-
-    def answer(self, name: str, event: Any, kind: str | None, lineage: tuple[str, ...] = ()) -> AWSResponse:
-        """The HTTP answer of Invoke: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
+        name, event = call.parameters["FunctionName"], json.loads(call.parameters.get("Payload") or b"{}")
         try:
             function = self.find(name)
         except KeyError:
             raise Refusal("ResourceNotFoundException", f"Function not found: {name}", 404) from None
-        if kind == "Event":
+        if call.parameters.get("InvocationType") == "Event":
             self.enqueue(function, event, lineage)
             return answer("", 202)
         if _is_loop(function, lineage):

@@ -73,6 +73,7 @@ class Region:
         return self
 
     def _open(self) -> None:
+        self._closing.callback(self.wire.close)
         self._take_over_moto()
         self.clock.open()
         self._closing.callback(self.clock.close)

@@ -10,7 +10,7 @@ from moto.ec2.models.elastic_block_store import Snapshot
 from moto.ec2.utils import random_snapshot_id
 
 from region import events
-from region.calls import Refusal
+from region.protocol import Refusal
 from region.volumes import Volumes
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ class Snapshots(Volumes):
             raise Refusal(
                 "ConcurrentSnapshotLimitExceeded", f"You have exceeded {most} pending snapshots of {volume_id}"
             )
-        now = self.home.clock.now()
-        if any(now - one.start_time.timestamp() < SECONDS_BETWEEN for one in own):
+        since = self.home.clock.now() - self.home.draw(SECONDS_BETWEEN, SECONDS_BETWEEN)
+        if any(one.start_time.timestamp() > since for one in own):
             raise Refusal(
                 "SnapshotCreationPerVolumeRateExceeded",
                 "The maximum per volume CreateSnapshot request rate has been exceeded.",

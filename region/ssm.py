@@ -15,8 +15,9 @@ from moto.ssm.models import SimpleSystemManagerBackend, ssm_backends
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from region.bus import ACCOUNT
-from region.calls import Call, Refusal, serve
+from region.calls import Call, serve
 from region.machines import Outcome
+from region.protocol import Refusal
 
 if TYPE_CHECKING:
     from region.region import Region

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
 
-from region.calls import Refusal
+from region.protocol import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,11 @@ class Volumes(EC2Backend):
     def _load_amis(self) -> None:
         """One public image: moto's thousand, each with a volume and a snapshot, cost a second."""
         self.amis[IMAGE] = Ami(self, ami_id=IMAGE, name="region", owner_id="amazon", root_device_name="/dev/sda1")
+
+    def _create_default_encryption_key(self) -> str:
+        """A key's name: moto's own makes a real one, for a tenth of a second."""
+        self.default_kms_key_id = f"arn:aws:kms:{self.region_name}:{self.account_id}:key/aws-ebs"
+        return self.default_kms_key_id
 
     # Tags
 
