@@ -101,6 +101,22 @@ def test_commands_are_our_document_on_tagged_hosts_in_two_statements(template: T
     assert keys(hosts) == {"ssm:resourceTag/watchkeeper:application"}
 
 
+def test_a_new_snapshot_must_say_at_once_whose_it_is_and_claim_nothing(template: Template) -> None:
+    (condition,) = [
+        one["Condition"]
+        for _, action, one in writes(template)
+        if action == "ec2:CreateSnapshots" and one["Resource"]["Sub"].endswith("::snapshot/*")
+    ]
+
+    assert condition == {
+        "StringLike": {"aws:RequestTag/watchkeeper:application": {"Ref": "Applications"}},
+        "StringEquals": {
+            "aws:RequestTag/watchkeeper:role": "snapshot",
+            "aws:RequestTag/watchkeeper:consistency": "crash",
+        },
+    }
+
+
 def test_only_a_snapshot_of_ours_that_is_not_paused_may_be_deleted(template: Template) -> None:
     ((name, _, statement),) = [one for one in writes(template) if one[1] == "ec2:DeleteSnapshot"]
 
