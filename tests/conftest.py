@@ -61,7 +61,8 @@ def why_not(commands: tuple[str, ...]) -> str | None:
         return None
     if sys.platform != "linux":
         return "needs Linux; on a Debian machine: sudo make system && sudo make test"
-    if missing := [command for command in commands if not shutil.which(command)]:
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # root's, where it is not ours
+    if missing := [command for command in commands if not shutil.which(command, path=path)]:
         return f"needs {', '.join(missing)}: sudo make system && sudo make test"
     return "needs root: sudo make test" if os.geteuid() else None
 

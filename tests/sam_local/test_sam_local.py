@@ -23,3 +23,12 @@ def test_a_function_answers_its_event(event: Path, invoke: Callable[[Path], Any]
     answer = invoke(event)
 
     assert "errorType" not in answer, answer
+
+
+def test_a_set_is_taken_of_a_region_that_is_served(invoke: Callable[[Path], Any]) -> None:
+    taken = invoke(Path("events/snapshot_database.json"))
+    status = invoke(Path("events/show_status.as_json.json"))
+
+    # The served region's own schedule may have been first, in this very minute.
+    assert taken["made"] or taken["left"][0]["reason"] == "the run has its set"
+    assert status["applications"][0]["snapshots"]
