@@ -107,7 +107,7 @@ def children(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 def remove_cgroups() -> None:
-    """Removes what an engine leaves: the cgroup of its containers, once in version 2, in each hierarchy of version 1."""
+    """Removes what an engine leaves: its containers' cgroup, one in version 2, one in each hierarchy of version 1."""
     tops = Path("/sys/fs/cgroup")
     for top in [*tops.glob(CGROUP), *tops.glob(f"*/{CGROUP}")]:
         for folder in sorted(top.glob("**/"), reverse=True):
