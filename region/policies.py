@@ -6,7 +6,6 @@ Which resources and keys an action is asked about: https://docs.aws.amazon.com/s
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,18 +14,11 @@ from typing import Any
 Tags = Mapping[str, str]
 Context = Mapping[str, Sequence[str]]
 
-KEYS = re.compile(
-    r"(aws:(ResourceTag|RequestTag)/.+|aws:TagKeys|ec2:CreateAction|ec2:ResourceTag/.+|ssm:resourceTag/.+"
-    r"|cloudwatch:namespace)"
-)
-OPERATOR = re.compile(r"(ForAllValues:|ForAnyValue:)?(StringEquals|StringLike|StringNotEquals|Null)(IfExists)?")
+KEYS = re.compile(r"aws:(ResourceTag|RequestTag)/.+|aws:TagKeys|ec2:CreateAction|ssm:resourceTag/.+")
+OPERATOR = re.compile(r"(ForAllValues:|ForAnyValue:)?(StringEquals|StringLike|Null)(IfExists)?")
 # Actions without a resource to name. A Describe of EC2 is one always:
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/ec2-api-permissions.html
-UNSCOPED = (
-    "ssm:DescribeInstanceInformation ssm:GetCommandInvocation ssm:ListCommandInvocations ssm:ListCommands "
-    "ssm:ListDocuments scheduler:ListSchedules cloudwatch:GetMetricData cloudwatch:DescribeAlarms "
-    "cloudwatch:GetMetricStatistics cloudwatch:ListMetrics"
-)
+UNSCOPED = "ssm:DescribeInstanceInformation ssm:GetCommandInvocation ssm:ListCommandInvocations"
 NAMES = {"lambda:Invoke": "lambda:InvokeFunction"}  # of a permission that is not called as its operation
 FREE = frozenset({"sts:GetCallerIdentity"})
 KINDS = {"vol": "volume", "snap": "snapshot", "i": "instance", "ami": "image", "eni": "network-interface"}
@@ -147,7 +139,7 @@ def _like(pattern: str, value: str) -> bool:
 
 
 def _holds(condition: tuple[str, str, tuple[str, ...]], context: Context) -> bool:
-    """One operator. A key that is absent fails, but for ForAllValues, ...IfExists and StringNotEquals:
+    """One operator. A key that is absent fails, but for ForAllValues and ...IfExists:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
     """
     operator, key, wanted = condition
@@ -156,15 +148,12 @@ def _holds(condition: tuple[str, str, tuple[str, ...]], context: Context) -> boo
     if comparison == "Null":
         return (not found) == (wanted[0] == "true")
     if not found:
-        return bool(if_exists) or quantifier == "ForAllValues:" or comparison == "StringNotEquals"
-    matches = [_compares(comparison, value, wanted) for value in found]
+        return bool(if_exists) or quantifier == "ForAllValues:"
+    matches = (
+        value in wanted if comparison == "StringEquals" else any(_like(pattern, value) for pattern in wanted)
+        for value in found
+    )
     return all(matches) if quantifier == "ForAllValues:" else any(matches)
-
-
-def _compares(comparison: str, value: str, wanted: Sequence[str]) -> bool:
-    if comparison == "StringLike":
-        return any(_like(pattern, value) for pattern in wanted)
-    return (value in wanted) == (comparison == "StringEquals")
 
 
 def _tagged(tags: Tags, prefix: str = "aws:ResourceTag/") -> dict[str, Sequence[str]]:
@@ -223,34 +212,15 @@ def _named(service: str, key: str, kind: str = "") -> Callable[[Place, str, Mapp
     return lambda place, action, parameters: [Ask(action, place.arn(service, kind, parameters[key]))]
 
 
-def _schedule(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
-    group = parameters.get("GroupName", "default")
-    return [Ask(action, place.arn("scheduler", f"schedule/{group}/", parameters["Name"]))]
-
-
-def _queue(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
-    return [Ask(action, place.arn("sqs", "", str(parameters["QueueUrl"]).rsplit("/", 1)[-1]))]
-
-
 ASKED: Mapping[str, Callable[[Place, str, Mapping[str, Any]], list[Ask]]] = {
     "ec2:CreateSnapshots": _create_snapshots,
     "ec2:CreateTags": _each_resource("Resources", lambda parameters: _requested(parameters["Tags"])),
-    "ec2:DeleteTags": _each_resource("Resources", lambda parameters: _requested(parameters.get("Tags", []))),
     "ec2:DeleteSnapshot": _each_resource("SnapshotId"),
     "ssm:SendCommand": _send_command,
     "ssm:DescribeDocument": _named("ssm", "Name", "document/"),
     "ssm:GetDocument": _named("ssm", "Name", "document/"),
     "lambda:InvokeFunction": _named("lambda", "FunctionName", "function:"),
-    "sns:Publish": _named("sns", "TopicArn"),
-    "sqs:SendMessage": _queue,
-    "sqs:GetQueueAttributes": _queue,
-    "scheduler:GetSchedule": _schedule,
     "cloudwatch:PutMetricData": lambda _, action, given: [
         Ask(action, "*", {"cloudwatch:namespace": [given["Namespace"]]})
     ],
 }
-
-
-def as_json(value: Any) -> str:
-    """A policy document as the API takes it."""
-    return value if isinstance(value, str) else json.dumps(value)

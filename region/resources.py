@@ -6,14 +6,15 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from region import policies, roles, serverless
-from region.stacks import Made, Stack, only
+from region import roles, serverless
+from region.parameters import only
+from region.stacks import Made, Stack
 
 Properties = Mapping[str, Any]
 
 
 def _log_group(stack: Stack, name: str, given: Properties) -> Made:
-    only(name, given, "LogGroupName RetentionInDays Tags KmsKeyId")
+    only(given, "LogGroupName RetentionInDays Tags KmsKeyId", name)
     group = given.get("LogGroupName") or stack.physical(name)
     tags = {tag["Key"]: tag["Value"] for tag in given.get("Tags", [])}
     stack.call("logs", "CreateLogGroup", logGroupName=group, tags=tags)
@@ -23,42 +24,33 @@ def _log_group(stack: Stack, name: str, given: Properties) -> Made:
 
 
 def _topic(stack: Stack, name: str, given: Properties) -> Made:
-    only(name, given, "TopicName DisplayName KmsMasterKeyId Subscription Tags")
+    only(given, "TopicName DisplayName KmsMasterKeyId Tags", name)
     attributes = {key: given[key] for key in ("DisplayName", "KmsMasterKeyId") if key in given}
     topic = given.get("TopicName") or stack.physical(name)
     arn = stack.call("sns", "CreateTopic", Name=topic, Attributes=attributes, Tags=given.get("Tags", []))["TopicArn"]
-    for subscription in given.get("Subscription", []):
-        _subscription(stack, name, {"TopicArn": arn, **subscription})
     return Made(arn, {"TopicArn": arn, "TopicName": topic})
 
 
 def _subscription(stack: Stack, name: str, given: Properties) -> Made:
-    only(name, given, "TopicArn Protocol Endpoint")
+    only(given, "TopicArn Protocol Endpoint", name)
     return Made(stack.call("sns", "Subscribe", ReturnSubscriptionArn=True, **given)["SubscriptionArn"])
 
 
 def _topic_policy(stack: Stack, name: str, given: Properties) -> Made:
-    only(name, given, "Topics PolicyDocument")
+    only(given, "Topics PolicyDocument", name)
     for topic in given["Topics"]:
-        policy = policies.as_json(given["PolicyDocument"])
-        stack.call("sns", "SetTopicAttributes", TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+        policy = {"AttributeName": "Policy", "AttributeValue": given["PolicyDocument"]}
+        stack.call("sns", "SetTopicAttributes", TopicArn=topic, **policy)
     return Made(name)
 
 
 def _queue(stack: Stack, name: str, given: Properties) -> Made:
-    only(name, given, "QueueName MessageRetentionPeriod VisibilityTimeout KmsMasterKeyId SqsManagedSseEnabled Tags")
+    only(given, "QueueName MessageRetentionPeriod VisibilityTimeout KmsMasterKeyId SqsManagedSseEnabled Tags", name)
     queue = given.get("QueueName") or stack.physical(name)
     attributes = {key: value for key, value in given.items() if key not in ("QueueName", "Tags")}
     tags = {tag["Key"]: tag["Value"] for tag in given.get("Tags", [])}
     url = stack.call("sqs", "CreateQueue", QueueName=queue, Attributes=attributes, tags=tags)["QueueUrl"]
     return Made(url, {"Arn": stack.arn("sqs", queue), "QueueName": queue, "QueueUrl": url})
-
-
-def _queue_policy(stack: Stack, name: str, given: Properties) -> Made:
-    only(name, given, "Queues PolicyDocument")
-    for url in given["Queues"]:
-        stack.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes={"Policy": given["PolicyDocument"]})
-    return Made(name)
 
 
 def _alarm(stack: Stack, name: str, given: Properties) -> Made:
@@ -80,7 +72,7 @@ def _document(stack: Stack, name: str, given: Properties) -> Made:
 
 
 def _security_group(stack: Stack, name: str, given: Properties) -> Made:
-    only(name, given, "GroupName GroupDescription VpcId Tags")
+    only(given, "GroupName GroupDescription VpcId Tags", name)
     group = given.get("GroupName") or stack.physical(name, 255)
     where = {"VpcId": given["VpcId"]} if "VpcId" in given else {}
     described = {"GroupName": group, "Description": given["GroupDescription"], **_tagged("security-group", given)}
@@ -141,7 +133,6 @@ CREATORS: Mapping[str, Callable[[Stack, str, Properties], Made]] = {
     "AWS::IAM::InstanceProfile": roles.instance_profile,
     "AWS::IAM::Policy": roles.policy,
     "AWS::IAM::Role": roles.role,
-    "AWS::Lambda::EventInvokeConfig": serverless.event_invoke_config,
     "AWS::Lambda::Permission": serverless.permission,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::Scheduler::Schedule": serverless.schedule,
@@ -151,6 +142,5 @@ CREATORS: Mapping[str, Callable[[Stack, str, Properties], Made]] = {
     "AWS::SNS::Topic": _topic,
     "AWS::SNS::TopicPolicy": _topic_policy,
     "AWS::SQS::Queue": _queue,
-    "AWS::SQS::QueuePolicy": _queue_policy,
     "AWS::SSM::Document": _document,
 }

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from region import policies
 from region.bus import ACCOUNT
-from region.stacks import Made, Stack, only
+from region.parameters import only
+from region.stacks import Made, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def role(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """AWS::IAM::Role, with its own policies and those of AWS."""
-    only(name, given, "RoleName AssumeRolePolicyDocument Policies ManagedPolicyArns Path Description Tags")
+    only(given, "RoleName AssumeRolePolicyDocument Policies ManagedPolicyArns Path Description Tags", name)
     made_name = given.get("RoleName") or stack.physical(name)
     plain = {key: given[key] for key in ("AssumeRolePolicyDocument", "Path", "Description", "Tags") if key in given}
     made = stack.call("iam", "CreateRole", RoleName=made_name, **plain)["Role"]
@@ -27,7 +28,7 @@ def role(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
 
 def policy(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """AWS::IAM::Policy, which belongs to the roles that it names."""
-    only(name, given, "PolicyName PolicyDocument Roles")
+    only(given, "PolicyName PolicyDocument Roles", name)
     for role_name in given["Roles"]:
         put_policy(stack, role_name, given["PolicyName"], given["PolicyDocument"])
     return Made(given["PolicyName"])
@@ -35,7 +36,7 @@ def policy(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
 
 def instance_profile(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """AWS::IAM::InstanceProfile."""
-    only(name, given, "InstanceProfileName Path Roles")
+    only(given, "InstanceProfileName Path Roles", name)
     profile = given.get("InstanceProfileName") or stack.physical(name)
     made = stack.call("iam", "CreateInstanceProfile", InstanceProfileName=profile)["InstanceProfile"]
     for role_name in given["Roles"]:

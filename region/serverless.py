@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/s
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import sys
@@ -14,34 +13,30 @@ from typing import TYPE_CHECKING, Any
 
 from region import roles
 from region.lambdas import Function
-from region.stacks import Made, Stack, only
-from region.template import TemplateError
+from region.parameters import TemplateError, only
+from region.stacks import Made, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 FUNCTION = (
-    "CodeUri Handler Runtime Architectures Timeout MemorySize Environment Policies Layers Events EventInvokeConfig "
+    "CodeUri Handler Runtime Architectures Timeout MemorySize Environment Policies Layers EventInvokeConfig "
     "ReservedConcurrentExecutions FunctionName Description Tags LoggingConfig"
 )
 CREATE_FUNCTION = "Handler Runtime Architectures Timeout MemorySize Layers Description LoggingConfig"
 EVENT_INVOKE_CONFIG = "MaximumRetryAttempts MaximumEventAgeInSeconds DestinationConfig"
-SCHEDULE_TARGET = "Input RetryPolicy DeadLetterConfig"
 # SAM gives it to every role; logs are no API calls of the function.
 BASIC = "AWSLambdaBasicExecutionRole"
 
 
 def function(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
-    """AWS::Serverless::Function with its role, retries, OnFailure and events."""
-    only(name, given, FUNCTION)
+    """AWS::Serverless::Function with its role, retries and OnFailure; what wakes it are resources of their own."""
+    only(given, FUNCTION, name)
     deployed = _function(stack, name, given, _role(stack, name, given))
     stack.call("lambda", "CreateFunction", **_configuration(deployed, given))
     stack.region.functions.deployed[deployed.name] = deployed
-    made = stack.made[name] = Made(deployed.name, {"Arn": deployed.arn})
-    for event, definition in given.get("Events", {}).items():
-        _event(stack, name, event, definition)
-    return made
+    return Made(deployed.name, {"Arn": deployed.arn})
 
 
 def _function(stack: Stack, name: str, given: Mapping[str, Any], role: Made) -> Function:
@@ -75,8 +70,8 @@ def _text(value: Any) -> str:
 
 
 def _asynchronous(given: Mapping[str, Any], name: str) -> dict[str, Any]:
-    only(name, given, EVENT_INVOKE_CONFIG)
-    only(name, given.get("DestinationConfig", {}), "OnFailure")
+    only(given, EVENT_INVOKE_CONFIG, name)
+    only(given.get("DestinationConfig", {}), "OnFailure", name)
     destination = given.get("DestinationConfig", {}).get("OnFailure")
     if destination and (":sqs:" not in destination["Destination"] or destination.get("Type", "SQS") != "SQS"):
         raise TemplateError(f"{name}: OnFailure is known to go to a queue alone")
@@ -109,10 +104,9 @@ def _zip() -> bytes:
 
 def _role(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """The role that SAM makes; a destination that SAM knows the type of brings its own permission."""
-    trust = _trust("lambda.amazonaws.com")
-    role = stack.made[f"{name}Role"] = roles.role(stack, f"{name}Role", {"AssumeRolePolicyDocument": trust})
-    given_policies = given.get("Policies", [])
-    for number, policy in enumerate(given_policies if isinstance(given_policies, list) else [given_policies]):
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = stack.made[f"{name}Role"] = roles.role(stack, f"{name}Role", {"AssumeRolePolicyDocument": _policy(trust)})
+    for number, policy in enumerate(given.get("Policies", [])):
         if policy == BASIC:
             continue
         if not isinstance(policy, dict) or "Statement" not in policy:
@@ -120,17 +114,13 @@ def _role(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
         roles.put_policy(stack, role.ref, f"{name}RolePolicy{number}", policy)
     on_failure = given.get("EventInvokeConfig", {}).get("DestinationConfig", {}).get("OnFailure", {})
     if on_failure.get("Type"):
-        roles.put_policy(stack, role.ref, "OnFailure", _allow("sqs:SendMessage", on_failure["Destination"]))
+        statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": on_failure["Destination"]}
+        roles.put_policy(stack, role.ref, "OnFailure", _policy(statement))
     return role
 
 
-def _trust(service: str) -> dict[str, Any]:
-    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+def _policy(statement: Mapping[str, Any]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [statement]}
-
-
-def _allow(action: str, resource: str) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]}
 
 
 def _layers(stack: Stack) -> dict[str, str]:
@@ -150,7 +140,7 @@ def _packages(folder: Path) -> frozenset[str]:
 
 def layer(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """AWS::Serverless::LayerVersion; a function that does not name it cannot import its packages."""
-    only(name, given, "LayerName ContentUri CompatibleRuntimes CompatibleArchitectures Description RetentionPolicy")
+    only(given, "LayerName ContentUri CompatibleRuntimes CompatibleArchitectures Description RetentionPolicy", name)
     folder = stack.template.path.parent / given["ContentUri"]
     if not _packages(folder):
         raise TemplateError(f"{name}: there is no package in {given['ContentUri']}")
@@ -162,36 +152,10 @@ def layer(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     return Made(stack.call("lambda", "PublishLayerVersion", LayerName=layer_name, **content, **kept)["LayerVersionArn"])
 
 
-def _event(stack: Stack, name: str, event: str, definition: Mapping[str, Any]) -> None:
-    given, arn = definition["Properties"], stack.made[name].attributes["Arn"]
-    if definition["Type"] == "ScheduleV2":
-        role_arn = given.get("RoleArn") or _scheduler_role(stack, f"{name}{event}", arn)
-        target = {key: given[key] for key in SCHEDULE_TARGET.split() if key in given}
-        rest = {key: value for key, value in given.items() if key not in {*target, "RoleArn"}}
-        rest.setdefault("FlexibleTimeWindow", {"Mode": "OFF"})
-        made = schedule(stack, f"{name}{event}", {**rest, "Target": {"Arn": arn, "RoleArn": role_arn, **target}})
-    elif definition["Type"] == "EventBridgeRule":
-        only(name, given, "Pattern Input State")
-        target = {"Id": event, "Arn": arn, **({"Input": given["Input"]} if "Input" in given else {})}
-        pattern = {"EventPattern": given["Pattern"], "State": given.get("State", "ENABLED")}
-        made = rule(stack, f"{name}{event}", {**pattern, "Targets": [target]})
-        source = {"Principal": "events.amazonaws.com", "SourceArn": made.attributes["Arn"]}
-        permission(stack, event, {"FunctionName": arn, "Action": "lambda:InvokeFunction", **source})
-    else:
-        raise TemplateError(f"{name}: unknown event type {definition['Type']}")
-    stack.made[f"{name}{event}"] = made
-
-
-def _scheduler_role(stack: Stack, name: str, arn: str) -> str:
-    made = roles.role(stack, f"{name}Role", {"AssumeRolePolicyDocument": _trust("scheduler.amazonaws.com")})
-    roles.put_policy(stack, made.ref, "Invoke", _allow("lambda:InvokeFunction", arn))
-    return str(made.attributes["Arn"])
-
-
 def schedule(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """AWS::Scheduler::Schedule, in the default group."""
-    only(name, given, "Name Description ScheduleExpression ScheduleExpressionTimezone FlexibleTimeWindow State Target")
-    only(name, given["Target"], f"Arn RoleArn {SCHEDULE_TARGET}")
+    only(given, "Name Description ScheduleExpression ScheduleExpressionTimezone FlexibleTimeWindow State Target", name)
+    only(given["Target"], "Arn RoleArn Input RetryPolicy DeadLetterConfig", name)
     made = given.get("Name") or stack.physical(name)
     arn = stack.call("scheduler", "CreateSchedule", **{**given, "Name": made})["ScheduleArn"]
     stack.region.bus.schedule(made)
@@ -200,31 +164,21 @@ def schedule(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
 
 def rule(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """AWS::Events::Rule with a pattern, on the default bus."""
-    only(name, given, "Name Description EventPattern State Targets")
+    only(given, "Name Description EventPattern State Targets", name)
     made = given.get("Name") or stack.physical(name)
     plain = {key: given[key] for key in ("Description", "EventPattern", "State") if key in given}
     arn = stack.call("events", "PutRule", Name=made, **plain)["RuleArn"]
     for target in given["Targets"]:
-        only(name, target, "Id Arn Input")
+        only(target, "Id Arn Input", name)
     stack.call("events", "PutTargets", Rule=made, Targets=given["Targets"])
     return Made(made, {"Arn": arn})
 
 
 def permission(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """AWS::Lambda::Permission."""
-    only(name, given, "FunctionName Action Principal SourceArn SourceAccount")
+    only(given, "FunctionName Action Principal SourceArn SourceAccount", name)
     target = stack.region.functions.find(given["FunctionName"])
     if given["Action"] == "lambda:InvokeFunction":
         stack.region.bus.permissions.add((target.name, given["Principal"], given.get("SourceArn", "")))
     stack.call("lambda", "AddPermission", StatementId=stack.physical(name), **{**given, "FunctionName": target.name})
-    return Made(name)
-
-
-def event_invoke_config(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
-    """AWS::Lambda::EventInvokeConfig; unlike SAM's, it brings no permission for its destination."""
-    only(name, given, f"FunctionName Qualifier {EVENT_INVOKE_CONFIG}")
-    deployed = stack.region.functions.deployed
-    target = stack.region.functions.find(given["FunctionName"])
-    own = {key: value for key, value in given.items() if key not in ("FunctionName", "Qualifier")}
-    deployed[target.name] = dataclasses.replace(target, **_asynchronous(own, name))
     return Made(name)

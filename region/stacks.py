@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from botocore import xform_name
 
 from region.bus import ACCOUNT
-from region.template import Template, TemplateError, load
+from region.parameters import TemplateError
+from region.template import Template, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -165,12 +166,6 @@ def _stack_name(path: Path) -> str:
     if path.stem == "template" and settings.exists():
         return str(tomllib.loads(settings.read_text())["default"]["global"]["parameters"]["stack_name"])
     return (path.parent.name if path.stem == "template" else path.stem).replace("_", "-")
-
-
-def only(name: str, properties: Mapping[str, Any], known: str) -> None:
-    """Raise TemplateError for a property that would be left out of account."""
-    if unknown := sorted(set(properties) - set(known.split())):
-        raise TemplateError(f"{name}: does not know the property {', '.join(unknown)}")
 
 
 def _list(value: Any) -> list[Any]:

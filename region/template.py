@@ -14,23 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
+from region.parameters import TemplateError, only, parameter
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-SECTIONS = (
-    "AWSTemplateFormatVersion Transform Description Metadata Parameters Mappings Conditions Globals Resources Outputs"
-)
+SECTIONS = "AWSTemplateFormatVersion Transform Description Metadata Parameters Conditions Globals Resources Outputs"
 ATTRIBUTES = "Type Properties DependsOn Condition DeletionPolicy UpdateReplacePolicy Metadata"
-RULES = (
-    "Type Default Description AllowedValues AllowedPattern ConstraintDescription MinLength MaxLength MinValue MaxValue "
-    "NoEcho"
-)
 NO_VALUE = object()
-
-
-class TemplateError(Exception):
-    """The template says something that CloudFormation would refuse, or that this region does not know."""
 
 
 class Lookup(Protocol):
@@ -55,7 +47,6 @@ class Template:
     parameters: Mapping[str, Any]
     lookup: Lookup
     _conditions: Mapping[str, Any] = field(default_factory=dict)
-    _mappings: Mapping[str, Any] = field(default_factory=dict)
 
     def condition(self, name: str) -> bool:
         """What the condition comes to. Raises TemplateError for a name that the template does not define."""
@@ -91,10 +82,10 @@ class Template:
 
 def load(path: Path, given: Mapping[str, Any], lookup: Lookup) -> Template:
     """The template with its parameters checked. Raises TemplateError for anything unknown, missing or not allowed."""
-    document = _parse(path.read_text())
-    _only(document, SECTIONS, path.name)
+    document = _parse(path.read_text(), _Tags)
+    only(document, SECTIONS, path.name)
     for name, resource in document["Resources"].items():
-        _only(resource, ATTRIBUTES, name)
+        only(resource, ATTRIBUTES, name)
     rules = document.get("Parameters", {})
     if unknown := set(given) - set(rules):
         raise TemplateError(f"{path.name} has no parameter {', '.join(sorted(unknown))}")
@@ -102,10 +93,9 @@ def load(path: Path, given: Mapping[str, Any], lookup: Lookup) -> Template:
         path=path,
         resources=_with_globals(document),
         outputs=document.get("Outputs", {}),
-        parameters={name: _parameter(name, rule, given.get(name), lookup) for name, rule in rules.items()},
+        parameters={name: parameter(name, rule, given.get(name), lookup) for name, rule in rules.items()},
         lookup=lookup,
         _conditions=document.get("Conditions", {}),
-        _mappings=document.get("Mappings", {}),
     )
 
 
@@ -124,25 +114,20 @@ def _short_form(loader: _Tags, name: str, node: yaml.Node) -> dict[str, Any]:
 
 
 @cache
-def _parse(text: str) -> Any:
+def _parse(text: str, loader: type[yaml.SafeLoader]) -> Any:
     """A document, to be read only: a test suite reads the same one some hundred times, 0.3 s each."""
-    return yaml.load(text, _Tags)  # noqa: S506 _Tags is a SafeLoader
+    return yaml.load(text, loader)  # noqa: S506 a SafeLoader
 
 
 _Tags.add_multi_constructor("!", _short_form)
 _Tags.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
 
 
-def _only(found: Iterable[str], known: str, where: str) -> None:
-    if unknown := sorted(set(found) - set(known.split())):
-        raise TemplateError(f"{where}: does not know {', '.join(unknown)}")
-
-
 def _with_globals(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Globals reach functions alone here; maps merge and lists add up, the resource's own entries last:
     https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification-template-anatomy-globals.html
     """
-    _only(document.get("Globals", {}), "Function", "Globals")
+    only(document.get("Globals", {}), "Function", "Globals")
     shared = document.get("Globals", {}).get("Function", {})
     return {
         name: {**resource, "Properties": _merged(shared, resource.get("Properties", {}))}
@@ -157,40 +142,6 @@ def _merged(shared: Any, own: Any) -> Any:
         return {key: _merged(shared[key], own[key]) if key in shared and key in own else {**shared, **own}[key]
                 for key in {**shared, **own}}  # fmt: skip
     return [*shared, *own] if isinstance(shared, list) and isinstance(own, list) else own
-
-
-def _parameter(name: str, rule: Mapping[str, Any], given: Any, lookup: Lookup) -> Any:
-    _only(rule, RULES, f"parameter {name}")
-    value = rule.get("Default") if given is None else given
-    if value is None:
-        value = lookup.choose(rule["Type"])
-    if value is None:
-        raise TemplateError(f"parameter {name} has no default and was not given")
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    _check(name, rule, text)
-    if rule["Type"].startswith("AWS::SSM::Parameter::Value<"):
-        return lookup.ssm_parameter(text)
-    return [part.strip() for part in text.split(",")] if _is_list(rule["Type"]) else text
-
-
-def _is_list(parameter_type: str) -> bool:
-    return parameter_type == "CommaDelimitedList" or parameter_type.startswith("List<")
-
-
-def _check(name: str, rule: Mapping[str, Any], text: str) -> None:
-    for value in [part.strip() for part in text.split(",")] if _is_list(rule["Type"]) else [text]:
-        refused = (
-            ("AllowedValues" in rule and value not in [str(allowed) for allowed in rule["AllowedValues"]])
-            or ("AllowedPattern" in rule and not re.fullmatch(rule["AllowedPattern"], value))
-            or not int(rule.get("MinLength", 0)) <= len(value) <= int(rule.get("MaxLength", 4096))
-            or (rule["Type"] == "Number" and not _in_range(rule, value))
-        )
-        if refused:
-            raise TemplateError(f"parameter {name} may not be {value!r}: {rule.get('ConstraintDescription', rule)}")
-
-
-def _in_range(rule: Mapping[str, Any], value: str) -> bool:
-    return float(rule.get("MinValue", "-inf")) <= float(value) <= float(rule.get("MaxValue", "inf"))
 
 
 def _is_condition(value: Mapping[str, Any]) -> bool:
@@ -242,7 +193,7 @@ def _include(template: Template, argument: Any) -> Any:
     if argument.get("Name") != "AWS::Include":
         raise TemplateError(f"unknown transform {argument.get('Name')}")
     location = template.resolve(argument["Parameters"]["Location"])
-    return template.resolve(_parse((template.path.parent / location).read_text()))
+    return template.resolve(_parse((template.path.parent / location).read_text(), yaml.SafeLoader))
 
 
 INTRINSICS: Mapping[str, Callable[[Template, Any], Any]] = {
@@ -253,7 +204,6 @@ INTRINSICS: Mapping[str, Callable[[Template, Any], Any]] = {
     "Fn::Join": lambda template, argument: str(argument[0]).join(map(str, template.resolve(argument[1]))),
     "Fn::Split": lambda template, argument: template.resolve(argument[1]).split(argument[0]),
     "Fn::Select": lambda template, argument: template.resolve(argument[1])[int(template.resolve(argument[0]))],
-    "Fn::FindInMap": lambda template, argument: _find(template, template.resolve(argument)),
     "Fn::Base64": lambda template, argument: base64.b64encode(template.resolve(argument).encode()).decode(),
     "Fn::If": _if,
     "Fn::Equals": _equals,
@@ -262,7 +212,3 @@ INTRINSICS: Mapping[str, Callable[[Template, Any], Any]] = {
     "Fn::Or": lambda template, argument: any(_truth(template.resolve(item)) for item in argument),
     "Fn::Transform": _include,
 }
-
-
-def _find(template: Template, keys: list[str]) -> Any:
-    return template._mappings[keys[0]][keys[1]][keys[2]]

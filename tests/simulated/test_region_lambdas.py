@@ -12,8 +12,8 @@ import pytest
 
 from region import Death, Failed, Region, Simulated, hours, minutes
 from region.bus import delay, double, drop
+from region.parameters import TemplateError
 from region.policies import PolicyError
-from region.template import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -262,7 +262,7 @@ def test_an_on_failure_queue_that_the_role_may_not_write_gets_nothing(deploy_wit
         ("      MessageRetentionPeriod: 1209600\n", "      RetentionPeriod: 1\n"),
         ("      MemorySize: 256\n", "      AutoPublishAlias: live\n"),
         ("        - Version: \"2012-10-17\"\n", "        - AmazonEC2FullAccess\n        - Version: \"2012-10-17\"\n"),
-        ("Type: ScheduleV2", "Type: Schedule"),
+        ("      Layers: [!Ref Layer]\n", "      Events: {Nightly: {Type: Schedule}}\n"),
         ("!GetAtt Failures.QueueName", "!GetAtt Failures.Name"),
         ("DOCUMENT: !Ref Document", "DOCUMENT: !GetAtt TryThingsFunction.Arn"),
     ],
