@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from region.disks.instance import Instance
+    from tests.disks.writers import Recorder
 
 FILES = "head -c 300000 /dev/urandom >synced; sync synced; sync -f .; head -c 300000 /dev/urandom >unsynced"
 
 
 @pytest.mark.parametrize("fsync", ["on", "off"])
-def test_a_power_cut_loses_acknowledged_commits_only_without_fsync(db: Database, trial: int, fsync: str) -> None:
+def test_a_power_cut_loses_acknowledged_commits_only_without_fsync(
+    db: Database, trial: int, fsync: str, record_property: Recorder
+) -> None:
     db.configure(f"fsync = {fsync}")
     db.host.call("sync -f /data")
     with Writers(db) as writers:
@@ -32,7 +35,7 @@ def test_a_power_cut_loses_acknowledged_commits_only_without_fsync(db: Database,
     if fsync == "on":
         revive(db)
         assert len(acknowledged) > 100
-        assert not missing(db, acknowledged)
+        assert not missing(db, acknowledged, record_property)
     else:
         assert lost(db, acknowledged)
 

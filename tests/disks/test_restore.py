@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from region.disks.instance import Instance
+    from tests.disks.writers import Recorder
 
 BALANCED = "SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT coalesce(sum(delta), 0) FROM pgbench_history)"
 AMCHECK = f"runuser -u postgres -- {BINARIES}/pg_amcheck -d postgres --heapallindexed"
@@ -23,7 +24,7 @@ AMCHECK = f"runuser -u postgres -- {BINARIES}/pg_amcheck -d postgres --heapallin
 
 @pytest.mark.parametrize("kind", ["db", "split_db"])
 def test_a_set_taken_under_load_restores_with_every_commit_acknowledged_before_the_freeze(
-    request: pytest.FixtureRequest, new_host: Callable[[], Instance], kind: str, trial: int
+    request: pytest.FixtureRequest, new_host: Callable[[], Instance], kind: str, trial: int, record_property: Recorder
 ) -> None:
     db: Database = request.getfixturevalue(kind)
     taken = [(volume, f"snap-of-{volume}") for volume in db.volumes]
@@ -40,7 +41,7 @@ def test_a_set_taken_under_load_restores_with_every_commit_acknowledged_before_t
 
     assert (frozen.code, thawed.code) == (0, 0)
     assert len(acknowledged) > 50
-    assert not missing(restored, acknowledged)
+    assert not missing(restored, acknowledged, record_property)
     assert missing(restored, writers.acknowledged_by(time.monotonic()))  # it is that instant's set, and no later one
     assert restored.sql(BALANCED) == "t"
     assert restored.host.call(AMCHECK) == ""

@@ -7,12 +7,15 @@ import itertools
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.disks.database import BINARIES
 
 if TYPE_CHECKING:
     from tests.disks.database import Database
+
+Recorder = Callable[[str, object], None]
 
 PSQL = f"stdbuf -oL runuser -u postgres -- {BINARIES}/psql -X -q -At -v ON_ERROR_STOP=1 -d postgres".split()
 PGBENCH = f"runuser -u postgres -- {BINARIES}/pgbench -n -c 2 -R 500 -T 1000 postgres".split()
@@ -67,7 +70,12 @@ class Writers:
                 self.acknowledged.append((time.monotonic(), writer, number))
 
 
-def missing(db: Database, acknowledged: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Those of the acknowledged commits that the database does not have."""
+def missing(
+    db: Database, acknowledged: set[tuple[int, int]], record: Recorder = lambda *_: None
+) -> set[tuple[int, int]]:
+    """Those of the acknowledged commits that the database does not have. `record` tells the bench both numbers."""
     rows = db.sql("SELECT writer, number FROM ledger").splitlines()
-    return acknowledged - {(int(writer), int(number)) for writer, number in (row.split("|") for row in rows)}
+    lost = acknowledged - {(int(writer), int(number)) for writer, number in (row.split("|") for row in rows)}
+    record("acknowledged", len(acknowledged))
+    record("lost", len(lost))
+    return lost
