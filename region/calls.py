@@ -1,9 +1,9 @@
-"""The wire between boto3 and the region: every request is recorded, takes its time, may be refused, and may go wrong."""
+"""The wire between boto3 and the region: each request is recorded, takes its time, may be refused, and may go wrong."""
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
@@ -20,6 +20,8 @@ from region.faults import LostAnswer, ServerError, Throttle
 from region.protocol import Refusal, refuse, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from botocore.client import BaseClient
     from botocore.config import Config
     from botocore.model import OperationModel
@@ -68,11 +70,17 @@ class Session(boto3.Session):
         inner = botocore.session.Session()
         inner.register_component("data_loader", LOADER)
         inner.set_credentials("AKIAEXAMPLE", "secret")
-        inner.register("before-parameter-build", lambda **event: self.wire.note(**event))
+        inner.register("before-parameter-build", self._note)
         # Every handler of this event is called, and moto's would do a write again.
         inner.unregister("before-send", botocore_stubber)  # type: ignore[arg-type]
-        inner.register("before-send", lambda **event: self.wire.send(**event))
+        inner.register("before-send", self._send)  # type: ignore[arg-type]
         super().__init__(botocore_session=inner, region_name=region)
+
+    def _note(self, **event: Any) -> None:
+        self.wire.note(event["params"], event["model"], event["context"])
+
+    def _send(self, **event: Any) -> AWSResponse:
+        return self.wire.send(event["request"], event["event_name"])
 
     def client(self, service_name: str, *, config: Config | None = None, **others: Any) -> Any:  # type: ignore[override]
         """The client for a service and a configuration."""
@@ -107,11 +115,11 @@ class Wire:
         """A client of the session that functions use; who calls is known from the process."""
         return self.session.client(service)
 
-    def note(self, params: Mapping[str, Any], model: OperationModel, context: Mapping[str, Any], **_: Any) -> None:
+    def note(self, params: Mapping[str, Any], model: OperationModel, context: Mapping[str, Any]) -> None:
         """Remember what the calling thread asks for: `before-send` sees only bytes."""
         self._mine.asked = (model, dict(params), context["client_config"].read_timeout)
 
-    def send(self, request: Any, event_name: str, **_: Any) -> AWSResponse:
+    def send(self, request: Any, event_name: str) -> AWSResponse:
         """Answer one request. botocore's own retries come through here again."""
         region, (model, parameters, timeout) = self._region, self._mine.asked
         process = region.clock.current()
@@ -207,13 +215,16 @@ class Wire:
         if own is not None:
             return own
         with self._one, self._region.clock.busy():
-            return botocore_stubber(event_name, request)
+            own = botocore_stubber(event_name, request)
+        assert own is not None  # noqa: S101 it is None only when it is not enabled
+        return own
 
 
 def serve(region: Region, response: Any) -> tuple[int, dict[str, str], bytes] | None:
     """The region's own answer to a request that moto's server took, for operations that have one."""
     model = get_service_model(response.boto3_service_name).operation_model(response._get_action())
-    parameters = getattr(response, "params", None) or response._get_params() or json.loads(response.body or "{}")
+    is_json = model.service_model.metadata["protocol"] == "json"
+    parameters = json.loads(response.body) if is_json else getattr(response, "params", None) or response._get_params()
     own = region.wire.answer(
         Call("http", region.clock.now(), response.boto3_service_name, model.name, parameters), model
     )

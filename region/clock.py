@@ -10,14 +10,16 @@ import contextlib
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import count
-from typing import NoReturn, SupportsIndex
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 import time_machine
 
 from region.process import Died, Process, really_sleep, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 def minutes(number: float) -> float:
@@ -107,7 +109,7 @@ class Clock:
         return datetime.fromtimestamp(self.now(), UTC)
 
     def at(self, when: float, happen: Callable[[], object], background: bool = False) -> Event:
-        """Let `happen` run in the kernel at `when`. Background events (schedules) do not keep the region from being quiet."""
+        """Let `happen` run in the kernel at `when`. Background events keep none from quiet."""
         event = Event(happen, background)
         with self._changed:
             heapq.heappush(self._queue, (when, next(self._numbers), event))
@@ -131,7 +133,7 @@ class Clock:
         enter: Callable[[], None] | None = None,
         leave: Callable[[], None] | None = None,
     ) -> Process:
-        """Start a process, which dies after so many seconds. `enter` and `leave` run whenever it gets and gives the baton."""
+        """Start a process, which dies after `seconds`; `enter` and `leave` run when it gets and gives the baton."""
         process = Process(name, enter, leave)
         self.processes.append(process)
         thread = threading.Thread(target=self._live, args=(process, work), name=name, daemon=True)
@@ -190,7 +192,7 @@ class Clock:
             self._mine.busy = False
 
     def run(self, until: Callable[[], bool] | Process | None = None, at_most: float | None = None) -> bool:
-        """Let time pass until the process is done, the claim holds, or so many seconds went by. True: it came to pass."""
+        """Let time pass until the process is done or the claim holds (True), or so many seconds have gone by."""
         if self._kernel is not None:
             raise RuntimeError("time is already running: an event cannot let time pass")
         holds: Callable[[], bool] = (lambda: until.done) if isinstance(until, Process) else until or (lambda: False)

@@ -59,7 +59,9 @@ class EC2(Instances):
             found = _named(found, ids, "InvalidSnapshot.NotFound", "snapshot")
         if owners := asked.get("OwnerIds"):
             found = [
-                one for one in found if one.owner_id in owners or "self" in owners and one.owner_id == self.account_id
+                one
+                for one in found
+                if one.owner_id in {self.account_id if owner == "self" else owner for owner in owners}
             ]
         page, token = self._page(found, asked, SNAPSHOT_FILTERS, lag)
         return {"Snapshots": [self.snapshot(one, lag) for one in page], "NextToken": token}

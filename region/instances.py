@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moto.ec2.models.instances import InstanceState, StateReason
@@ -49,7 +50,7 @@ class Instances(Snapshots):
                 self.home.machines.create_volume(volume.id, int(volume.size), volume.snapshot_id)
             self._move(instance, "pending")
             if not self.home.faults.stuck("RunInstances"):
-                self.home.later(*START_SECONDS, lambda one=instance: self._launch(one))
+                self.home.later(*START_SECONDS, partial(self._launch, instance))
         return reservation
 
     def _launch(self, instance: Instance) -> None:
@@ -110,18 +111,22 @@ class Instances(Snapshots):
             if instance.disable_api_termination:
                 raise Refusal("OperationNotPermitted", f"The instance '{instance.id}' may not be terminated.")
             if instance.state not in ("shutting-down", "terminated"):
+                was_running = instance.state == "running"
                 self._move(instance, "shutting-down", "Client.UserInitiatedShutdown")
-                self._then("TerminateInstances", instance, STOP_SECONDS, self._terminate)
+                self._then("TerminateInstances", instance, STOP_SECONDS, partial(self._terminate, was_running))
 
         return self._each(instance_ids, terminate)
 
-    def _terminate(self, instance: Instance) -> None:
-        self.home.machines.shutdown(instance.id)
-        for device, block in instance.get_block_device_mapping:
-            if device != instance.root_device_name:
-                self.home.machines.detach(block.volume_id, instance.id, True)
+    def _terminate(self, was_running: bool, instance: Instance) -> None:
+        machines = self.home.machines
+        if was_running:
+            machines.shutdown(instance.id)
+        if instance.id in self.running_since:
+            for device, block in instance.get_block_device_mapping:
+                if device != instance.root_device_name:
+                    machines.detach(block.volume_id, instance.id, True)
+            machines.forget(instance.id)
         instance.terminate()
-        self.home.machines.forget(instance.id)
         self._move(instance, "terminated", "Client.UserInitiatedShutdown")
 
     def fail(self, instance: Instance) -> None:

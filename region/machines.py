@@ -27,8 +27,10 @@ class Machines(Protocol):
     """Volumes, snapshots and hosts. Calls come from the thread that holds the baton; `done` is called in the kernel."""
 
     real: bool
-    taken: Mapping[str, str]
-    """By snapshot, the freeze that held its volume's file system at that instant; without one, none did."""
+
+    @property
+    def taken(self) -> Mapping[str, str]:
+        """By snapshot, the freeze that held its volume's file system at that instant; without one, none did."""
 
     def open(self, clock: Clock) -> None:
         """Be ready: clean up what an earlier run left behind."""

@@ -44,7 +44,7 @@ class Process:
 
 
 class Pool:
-    """The threads that a process started itself: each has a time of its own, and work goes to the one that is behind."""
+    """The threads that a process started itself: each has its own time, and work goes to the one that is behind."""
 
     def __init__(self) -> None:
         self.until = 0.0

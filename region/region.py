@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
@@ -19,7 +17,7 @@ from moto.ssm.models import ssm_backends
 
 from region.bus import ACCOUNT, Bus
 from region.calls import Wire
-from region.clock import Clock, Process
+from region.clock import Clock
 from region.cloudwatch import Watch
 from region.ec2 import EC2
 from region.faults import Faults
@@ -30,8 +28,12 @@ from region.stacks import Stacks
 from region.world import World, look
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from types import TracebackType
+
     from region.calls import Call
     from region.machines import Machines
+    from region.process import Process
 
 START = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 NAME = "eu-central-1"
@@ -126,9 +128,7 @@ class Region:
     @property
     def ec2(self) -> EC2:
         """EC2 as the region keeps it."""
-        backend = ec2_backends[ACCOUNT][self.name]
-        assert isinstance(backend, EC2)
-        return backend
+        return cast("EC2", ec2_backends[ACCOUNT][self.name])
 
     def draw(self, low: float, high: float) -> float:
         """How long something takes, in seconds. Where time is real, AWS's own share of it is small."""
@@ -171,7 +171,7 @@ class Region:
         self.bus.put(event)
 
     def invoke(self, name: str, event: Mapping[str, Any], asynchronous: bool = False) -> Any:
-        """Invoke a function and wait for its answer; raise Failed if it raised. Asynchronous: answer nothing, at once."""
+        """Invoke a function and wait for its answer; raise Failed if it raised. Asynchronous: do not wait."""
         began = self.clock.now()
         try:
             return self.functions.invoke(name, event, asynchronous)
@@ -204,7 +204,8 @@ class Region:
 def _empty_moto() -> None:
     """Drop all state. moto's own reset builds each backend anew before it drops it, and some build others in turn."""
     botocore_stubber.enabled = False
-    for backends in BackendDict._instances:
+    used: Any = BackendDict._instances  # type: ignore[misc]
+    for backends in used:
         backends.clear()
-    BackendDict._instances.clear()
+    used.clear()
     reset_model_data()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ class Snapshots(Volumes):
             self.snapshots[snapshot.id] = snapshot
             self.create_tags([snapshot.id], {**self._copied_tags(snapshot, asked), **tags})
             if not self.home.faults.stuck("CreateSnapshots"):
-                self.home.later(*COMPLETION_SECONDS, lambda one=snapshot: self._complete(one, taken))
+                self.home.later(*COMPLETION_SECONDS, partial(self._complete, snapshot, taken))
         return taken
 
     def _may_begin(self, volume_id: str) -> None:
@@ -129,12 +130,12 @@ class Snapshots(Volumes):
         self.home.machines.delete_snapshot(snapshot_id)
         return self.snapshots.pop(snapshot_id)
 
-    def copy_snapshot(self, source_snapshot_id: str, *_: Any, **more: Any) -> Snapshot:
+    def copy_snapshot(self, source_snapshot_id: str, *_: Any, **__: Any) -> Snapshot:
         """A copy: of no volume, and with a transfer type. Its tags are the caller's business."""
         source = self.get_snapshot(source_snapshot_id)
         return self.stock(NO_VOLUME, self.home.clock.moment(), {}, gib=source.volume.size, transfer="standard")
 
-    def stock(
+    def stock(  # noqa: PLR0913 what a snapshot is
         self,
         volume_id: str,
         started: datetime,
@@ -145,7 +146,7 @@ class Snapshots(Volumes):
         owner: str | None = None,
         transfer: str | None = None,
     ) -> Snapshot:
-        """A snapshot as if it had been taken then; the volume need not exist any more. The machines know nothing of it."""
+        """A snapshot as if taken then; its volume need not exist any more. The machines know nothing of it."""
         volume = self.volumes.get(volume_id) or SimpleNamespace(id=volume_id, size=gib)
         snapshot = Snapshot(self, random_snapshot_id(), volume, "", owner_id=owner)
         snapshot.start_time = started

@@ -6,9 +6,9 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.ht
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from moto.ssm import urls
 from moto.ssm.models import SimpleSystemManagerBackend, ssm_backends
@@ -20,6 +20,8 @@ from region.machines import Outcome
 from region.protocol import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
     from region.region import Region
 
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandInvocation.html
@@ -71,9 +73,7 @@ class SSM(SimpleSystemManagerBackend):
 
 class _Response(SimpleSystemManagerResponse):
     def call_action(self) -> Any:
-        backend = self.ssm_backend
-        assert isinstance(backend, SSM)
-        return serve(backend.home, self) or super().call_action()
+        return serve(cast("SSM", self.ssm_backend).home, self) or super().call_action()
 
 
 class _Urls:
@@ -123,7 +123,7 @@ class Commands:
                 parameters, now, timeout, visible,
             )  # fmt: skip
             self._sent[command_id, instance_id] = invocation
-            self._region.later(*DELIVERY_SECONDS, lambda one=invocation: self._deliver(one))
+            self._region.later(*DELIVERY_SECONDS, partial(self._deliver, invocation))
         return {
             "Command": {
                 "CommandId": command_id,

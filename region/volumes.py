@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
@@ -96,8 +96,8 @@ class Volumes(EC2Backend):
             return super().attach_volume(volume_id, instance_id, device_path, delete_on_termination)
         volume, instance = self.get_volume(volume_id), self.get_instance(instance_id)
         _may_attach(volume, instance, device_path)
-        attachment = super().attach_volume(volume_id, instance_id, device_path, delete_on_termination)
-        assert attachment
+        made = super().attach_volume(volume_id, instance_id, device_path, delete_on_termination)
+        attachment = cast("VolumeAttachment", made)
         attachment.status = "attaching"
         self.home.machines.attach(volume_id, instance_id, device_path)
         if not self.home.faults.stuck("AttachVolume"):

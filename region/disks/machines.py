@@ -34,6 +34,7 @@ class Disks:
 
     def __init__(self) -> None:
         self.hosts: dict[str, Instance] = {}
+        self.taken: dict[str, str] = {}
 
     def open(self, clock: Clock | None = None) -> None:
         """Sweep what dead runs left, and make this run's place, with a guard that sweeps it should we be killed."""
@@ -69,7 +70,7 @@ class Disks:
 
     def snapshot(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Take (volume, snapshot) pairs at one instant, with the hosts paused if they write to several of them."""
-        taken = {volume for volume, _ in pairs}
+        taken, frozen = {volume for volume, _ in pairs}, self.frozen()
         groups = [host.group for host in self.hosts.values() if host.is_running and taken & set(host.devices)]
 
         def pause() -> None:
@@ -81,6 +82,7 @@ class Disks:
         finally:
             for group in groups:
                 group.resume()
+        self.taken |= {snapshot: frozen[volume] for volume, snapshot in pairs if volume in frozen}
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot."""

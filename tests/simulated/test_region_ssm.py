@@ -1,4 +1,4 @@
-"""Run Command in the region, where moto 5.2.5 sends to everybody and says Success; and the document, as it is played."""
+"""Run Command in the region, where moto 5.2.5 sends to all and says Success; and the document, as it is played."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class TestCommands:
             if (now := status(region, command_id, host)) not in seen:
                 seen.append(now)
 
-        assert seen == ["", "InProgress", "Success"] or seen == ["", "Pending", "InProgress", "Success"]
+        assert [one for one in seen if one != "Pending"] == ["", "InProgress", "Success"]
 
     def test_what_cannot_be_sent_is_refused(self, region: Region, database: Callable[..., Any], document: str) -> None:
         ssm, host = region.client("ssm"), database().host
@@ -168,7 +168,7 @@ class TestCommands:
         assert region.machines.frozen() == {}
 
     def test_an_agent_that_is_away_for_long_is_known_to_be(
-        self, region: Region, database: Callable[..., Any], send: Callable[..., str], document: str
+        self, region: Region, database: Callable[..., Any], document: str
     ) -> None:
         ssm, host = region.client("ssm"), database().host
 
