@@ -1,0 +1,192 @@
+"""snapshot_database on real disks: the function is killed at each step while the database is written to, and restored."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from region import Death, Failed, LostAnswer, Region, minutes
+from region.disks import Disks
+from tests.disks.conftest import TABLES
+from tests.disks.database import BINARIES, LEASE, Database
+from tests.disks.test_restore import AMCHECK, BALANCED
+from tests.disks.writers import Writers, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from region.disks.instance import Instance
+    from tests.disks.writers import Recorder
+
+FUNCTION = "snapshot_database"
+USER_DATA = "/var/lib/cloud/instance/user-data"
+ZONE = "eu-central-1a"
+
+# The calls of a run that change anything, in their order.
+WRITES = ["SendCommand (pre-script)", "CreateSnapshots", "SendCommand (post-script)", "CreateTags"]
+
+
+@pytest.fixture(scope="module")
+def region() -> Iterator[Region]:
+    with Region(Disks()) as region:
+        region.deploy("template.yaml", LeaseSeconds=str(LEASE))
+        region.deploy("examples/smallpayroll.yaml")
+        wait(region, lambda: answers(only_host(region)), minutes(2))
+        here = database_of(region)
+        here.sql(TABLES)
+        here.host.call(f"runuser -u postgres -- {BINARIES}/pgbench -i -q -s 2 postgres >/dev/null 2>&1")
+        yield region
+
+
+@pytest.fixture
+def db(region: Region) -> Iterator[Database]:
+    region.faults.active.clear()
+    here = database_of(region)
+    here.sql("TRUNCATE ledger")
+    yield here
+    region.faults.active.clear()
+
+
+def wait(region: Region, claim: Callable[[], bool], seconds: float) -> None:
+    """Lets time pass until a claim about a host holds, which no event of the region tells of."""
+    end = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < end
+        region.run(at_most=0.1)
+
+
+def only_host(region: Region) -> Instance:
+    assert isinstance(region.machines, Disks)
+    return next(iter(region.machines.hosts.values()))
+
+
+def answers(host: Instance) -> bool:
+    try:
+        return host.call("runuser -u postgres -- psql -XqAt -c 'select 1'") == "1"
+    except OSError:
+        return False
+
+
+def database_of(region: Region) -> Database:
+    host = only_host(region)
+    assert isinstance(region.machines, Disks)
+    return Database(region.machines, host, list(host.devices))
+
+
+def next_run(region: Region) -> dict[str, str]:
+    """An event of a run that has no set yet: runs have a time to the second."""
+    time.sleep(1)
+    return {"application": "smallpayroll", "time": region.clock.moment().strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def sets_of(region: Region, event: dict[str, str]) -> list[dict[str, str]]:
+    """The tags of the snapshots of a run whose try was concluded."""
+    tags = [{key.removeprefix("watchkeeper:"): word for key, word in one.tags} for one in region.world().snapshots]
+    return [words for words in tags if words["run"] == event["time"] and "frozen-ms" in words]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("nth", range(1, len(WRITES) + 1), ids=WRITES)
+def test_killed_at_a_write_the_database_is_writable_within_the_lease_and_the_next_look_makes_the_set(
+    region: Region, db: Database, nth: int, moment: str
+) -> None:
+    event = next_run(region)
+    with Writers(db) as writers:
+        region.run(at_most=0.3)
+        region.faults.add(Death(before=nth) if moment == "before" else Death(after=nth))
+        with pytest.raises(Failed, match="killed"):
+            region.invoke(FUNCTION, event)
+
+        wait(region, lambda: not db.leftovers(), LEASE + 3)
+        assert db.is_writable()
+        answer = region.invoke(FUNCTION, event)
+
+    assert [one["consistency"] for one in answer["made"]] in ([], ["application"])
+    assert [words["consistency"] for words in sets_of(region, event)] == ["application"]
+    assert writers.longest_wait() < LEASE + 1
+    assert (db.backups(), db.leftovers(), db.machines.frozen()) == (0, [], {})
+
+
+def test_an_answer_that_never_comes_holds_the_database_no_longer_than_the_lease(region: Region, db: Database) -> None:
+    event = next_run(region)
+    region.faults.add(LostAnswer("CreateSnapshots"))
+    with Writers(db) as writers:
+        region.run(at_most=0.3)
+
+        (made,) = region.invoke(FUNCTION, event)["made"]
+
+    assert made["consistency"] == "application"  # seen in the one look that the freeze still has time for
+    assert writers.longest_wait() < LEASE + 1
+    assert (db.backups(), db.leftovers(), db.machines.frozen()) == (0, [], {})
+
+
+def test_two_deliveries_at_the_same_moment_make_one_set(region: Region, db: Database) -> None:
+    event = next_run(region)
+    with Writers(db):
+        both = [region.start(FUNCTION, event) for _ in range(2)]
+        region.run(lambda: all(one.done for one in both), at_most=minutes(2))
+
+    assert [words["consistency"] for words in sets_of(region, event)] == ["application"]
+    assert (db.backups(), db.leftovers(), db.machines.frozen()) == (0, [], {})
+
+
+def test_a_database_whose_wal_lies_elsewhere_gets_a_set_that_says_crash(region: Region, db: Database) -> None:
+    data = db.sql("SHOW data_directory")
+    move = "pg_ctlcluster 15 smallpayroll stop -m fast; mv {0} {1}; ln -sfn {1} {0}; pg_ctlcluster 15 smallpayroll start"
+    db.host.call(move.format(f"{data}/pg_wal", "/var/lib/postgresql/wal"))
+    try:
+        (made,) = region.invoke(FUNCTION, next_run(region))["made"]
+    finally:
+        db.host.call(
+            f"pg_ctlcluster 15 smallpayroll stop -m fast; rm {data}/pg_wal; mv /var/lib/postgresql/wal {data}/pg_wal; "
+            "pg_ctlcluster 15 smallpayroll start"
+        )
+
+    assert made["consistency"] == "crash"
+    assert "/var/lib/postgresql/wal" in made["reason"]
+    assert "outside of" in made["reason"]
+
+
+def test_a_set_restored_on_another_host_has_every_commit_that_was_acknowledged_before_the_run(
+    region: Region, db: Database, trial: int, record_property: Recorder
+) -> None:
+    with Writers(db) as writers:
+        region.run(at_most=0.5)
+        before = time.monotonic()
+        (made,) = region.invoke(FUNCTION, next_run(region))["made"]
+        region.run(at_most=0.5)
+    acknowledged = writers.acknowledged_by(before)
+
+    restored = restore(region, made["snapshots"], db.host.path(USER_DATA).read_text())
+
+    assert made["consistency"] == "application"
+    assert len(acknowledged) > 50
+    assert not missing(restored, acknowledged, record_property)
+    assert missing(restored, writers.acknowledged_by(time.monotonic()))  # it is that instant's set, and no later one
+    assert restored.sql(BALANCED) == "t"
+    assert restored.host.call(AMCHECK) == ""
+    region.client("ec2").terminate_instances(InstanceIds=[restored.host.id])
+    region.run(region.quiet, at_most=minutes(1))
+
+
+def restore(region: Region, snapshots: list[str], user_data: str) -> Database:
+    """Volumes of a set on a new host, which starts the database that it finds on them."""
+    ec2: Any = region.client("ec2")
+    host = ec2.run_instances(
+        ImageId="ami-0123456789abcdef0",
+        MinCount=1,
+        MaxCount=1,
+        Placement={"AvailabilityZone": ZONE},
+        UserData=user_data,
+    )["Instances"][0]["InstanceId"]
+    region.run(region.quiet, at_most=minutes(1))
+    for snapshot in snapshots:
+        volume = ec2.create_volume(AvailabilityZone=ZONE, SnapshotId=snapshot)["VolumeId"]
+        region.run(region.quiet, at_most=minutes(1))
+        ec2.attach_volume(VolumeId=volume, InstanceId=host, Device="/dev/sdf")
+    assert isinstance(region.machines, Disks)
+    restored = Database(region.machines, region.machines.hosts[host], [])
+    wait(region, lambda: answers(restored.host), minutes(1))
+    return restored
