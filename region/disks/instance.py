@@ -152,7 +152,8 @@ class Instance:
             raise OSError(f"{self.id} does not boot: {(self.changes / 'console').read_text()[-500:]}")
         for process in self._children(self._unshare.pid):
             with contextlib.suppress(OSError):
-                if Path(f"/proc/{process}/comm").read_text().strip() == Path(self.process_1[0]).name:
+                named = Path(f"/proc/{process}/comm").read_text().strip() == Path(self.process_1[0]).name
+                if named and self._children(process):  # without its child it would not stay
                     self.pid = process
         return self.pid > 0
 
