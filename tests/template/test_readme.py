@@ -1,0 +1,98 @@
+"""README says what there is: its commands, names, files and events are the project's own."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from watchkeeper import tags
+from watchkeeper.look import Look
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Template
+
+README = Path("README.md").read_text()
+CODE = re.findall(r"`([^`\n]+)`", README)
+OUTSIDE = (
+    "PATH",
+    "Online",
+    "Success",
+    "ExecutionHandler",
+    "Scripts",
+    "ExecutionTimeout",
+    "AmazonSSMManagedInstanceCore",
+)
+
+
+def test_the_make_targets_that_it_names_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", Path("Makefile").read_text(), re.MULTILINE))
+
+    named = set(re.findall(r"^(?:sudo )?make ([a-z]+)", "\n".join([*CODE, *blocks()]), re.MULTILINE))
+
+    assert named
+    assert named <= targets
+
+
+def test_the_functions_that_it_invokes_exist(template: Template) -> None:
+    invoked = set(re.findall(r"invoke (\w+)", README))
+
+    assert invoked
+    assert invoked <= set(template.parsed["Resources"])
+
+
+def test_the_parameters_that_it_names_exist(template: Template) -> None:
+    named = {word for word in CODE if re.fullmatch(r"[A-Z][a-z]+([A-Z][a-z]*)*", word)} - set(OUTSIDE)
+
+    assert "OnFreezeFailure" in named
+    assert named <= set(template.parameters) | set(template.parsed["Outputs"])
+
+
+def test_the_default_values_that_it_gives_are_those_of_the_template(template: Template) -> None:
+    defaults = {name: str(one["Default"]) for name, one in template.parameters.items()}
+
+    assert f"`Keep`\n(`{defaults['Keep']}`)" in README
+    assert f"`LeaseSeconds` ({defaults['LeaseSeconds']})" in README
+    assert f"the last {defaults['KeepLast']} sets (`KeepLast`)" in README
+    assert (defaults["SnapshotSchedule"], defaults["PruneSchedule"]) == ("cron(30 4 * * ? *)", "cron(30 6 * * ? *)")
+
+
+def test_the_alarms_that_it_counts_are_those_of_the_template(template: Template) -> None:
+    alarms = [one for one in template.parsed["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+
+    assert f"| CloudWatch alarms | {len(alarms)} |" in README
+
+
+@pytest.mark.parametrize("event", re.findall(r"--event '([^']+)'", README))
+def test_the_events_that_it_sends_are_understood(event: str) -> None:
+    Look.from_event(json.loads(event), datetime(2026, 11, 22, tzinfo=UTC), besides=("format",))
+
+
+def test_the_files_that_it_points_to_exist() -> None:
+    linked = re.findall(r"\]\(([^)#]+)\)", README) + re.findall(r"(?:events|documents)/[\w.]+", README)
+
+    assert [path for path in linked if not Path(path).exists()] == []
+
+
+def test_the_tags_that_it_names_exist_and_all_that_people_write_are_explained() -> None:
+    known = {tag.removeprefix(tags.PREFIX) for tag in (*tags.WRITTEN_BY_PEOPLE, *tags.WRITTEN_BY_WATCHKEEPER)}
+
+    assert set(re.findall(r"watchkeeper:([a-z-]+)", README)) <= known
+    assert {tag.removeprefix(tags.PREFIX) for tag in tags.WRITTEN_BY_PEOPLE} <= set(CODE)
+
+
+def test_its_policy_is_one_that_a_service_control_policy_may_be() -> None:
+    (policy,) = (json.loads(block) for block in blocks("json"))
+
+    assert {statement["Effect"] for statement in policy["Statement"]} == {"Deny"}
+    assert (
+        len(json.dumps(policy)) <= 5120
+    )  # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
+
+
+def blocks(language: str = "") -> list[str]:
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```$", README, re.MULTILINE | re.DOTALL)
