@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import uuid
+from pathlib import Path
 
 import pytest
 
 from region.disks import kernel
 from tests.disks import database
-from tests.disks.database import DATA, DOCUMENT, LEASE, Database, words
+from tests.disks.database import DATA, DOCUMENT, LEASE, Database, InTheBackground, words
 
 SET = "snap-0123456789abcdef0 snap-0123456789abcdef1"
 
@@ -70,6 +72,54 @@ def test_dry_run_says_what_it_found_and_changes_nothing(db: Database) -> None:
     assert words(found)["mounts"] == ["/data"]
     assert db.sql("SELECT pg_current_wal_insert_lsn()") == before
     assert not db.leftovers()
+
+
+def test_dry_run_says_that_a_freeze_is_under_way(db: Database) -> None:
+    db.freeze()
+
+    assert db.dry_run().code == 204
+    assert db.thaw().code == 0
+
+
+def test_commands_that_come_twice_at_the_same_moment_freeze_and_thaw_once(db: Database, trial: int) -> None:
+    begun = [db.begin(), db.begin()]
+    codes = sorted(command.outcome().code for command in begun)
+    ended = [InTheBackground(functools.partial(db.thaw, snapshotIds=SET)) for _ in range(2)]
+    answers = {command.outcome().stdout for command in ended}
+
+    assert codes == [0, 204]
+    assert len(answers) == 1
+    assert '"held":true' in answers.pop()
+    assert not db.leftovers()
+
+
+def test_a_later_version_of_the_document_thaws_what_an_earlier_one_froze(db: Database) -> None:
+    db.freeze()
+
+    later = database.edited(DOCUMENT, "#!/bin/bash", "#!/bin/bash\n# a later version")
+
+    assert db.thaw(document=later).code == 0
+
+
+def test_a_file_system_over_two_volumes_needs_both(db: Database) -> None:
+    """As RAID and LVM are: this kernel may have neither, so that a device is given two others as its parts by hand."""
+    volume = database.format_volume(db.machines, db.host, "/array")
+    parts = [database.new_volume(), database.new_volume()]
+    for part in parts:
+        db.machines.create_volume(part, 1, None)
+        db.machines.attach(part, db.host.id, "/dev/sdg")
+    array, *devices = (Path(db.machines.volumes.device_of(name)) for name in (volume, *parts))
+    for device in devices:
+        db.host.call(f"mkdir -p /srv/slaves/{device.name}; echo {kernel.number(device)} >/srv/slaves/{device.name}/dev")
+    db.host.call(f"mount --bind /srv/slaves /sys/block/{array.name}/slaves")
+
+    one = db.freeze(volumeIds=" ".join([*db.volumes, parts[0]]))
+    both = db.freeze(volumeIds=" ".join([*db.volumes, *parts]))
+
+    assert one.code == 206
+    assert f"/array lies on {' '.join(sorted(parts))}, in part outside" in one.stderr
+    assert set(words(both)["mounts"]) == {"/data", "/array"}
+    assert db.thaw().code == 0
 
 
 def test_without_volumes_it_finds_those_of_the_one_server(split_db: Database) -> None:
@@ -186,9 +236,10 @@ def test_a_file_system_that_somebody_else_froze_stays_frozen_and_what_we_froze_i
 
 
 def test_a_database_that_somebody_else_froze_is_not_waited_for(db: Database) -> None:
+    hurried = database.edited(DOCUMENT, "CONNECT_TIMEOUT=10", "CONNECT_TIMEOUT=2")
     db.host.call("fsfreeze -f /data")
 
-    refused = db.freeze()
+    refused = db.freeze(document=database.edited(hurried, "statement_timeout=50s", "statement_timeout=2s"))
 
     assert (refused.code, words(refused)["finished"]) == (204, False)
     assert db.is_frozen()
@@ -226,7 +277,7 @@ def test_a_keeper_that_is_late_freezes_nothing(db: Database) -> None:
         late = db.freeze(document=hurried)
 
     assert late.code == 201
-    assert "too late" in late.stderr
+    assert "Too late" in late.stderr
     assert db.is_writable()
     assert not db.leftovers()
 
@@ -263,7 +314,7 @@ def test_wal_on_the_root_disk_is_named(stopped_db: Database) -> None:
     refused = stopped_db.freeze()
 
     assert refused.code == 206
-    assert f"{DATA}/pg_wal (/srv/wal) lies on" in refused.stderr
+    assert f"/srv/wal, a part of {DATA}, lies on" in refused.stderr
     assert stopped_db.is_writable()
 
 
@@ -275,7 +326,7 @@ def test_a_tablespace_on_another_volume_is_named_with_the_volume(db: Database) -
     refused = db.freeze()
 
     assert refused.code == 206
-    assert f"(/other/space) lies on {other}, outside of the set" in refused.stderr
+    assert f"/other/space, a part of {DATA}, lies on {other}, outside of {db.volumes[0]}" in refused.stderr
 
 
 def test_a_file_system_with_its_log_on_another_volume_is_not_ready(db: Database) -> None:
@@ -324,7 +375,7 @@ def test_nothing_is_frozen_if_the_host_needs_it_itself(db: Database, directory: 
     refused = db.freeze()
 
     assert refused.code == 206
-    assert f"{directory} lies on the set" in refused.stderr
+    assert f"{directory} lies on {db.volumes[0]}" in refused.stderr
     assert db.is_writable()
 
 
