@@ -30,10 +30,8 @@ def main() -> int:
         paper.say(f"{why} To see it, on Debian: sudo make system && sudo make demo")
     else:
         holds &= power_cut.play(paper, NAME)
-    paper.say(
-        f"\nThat was {time.monotonic() - began:.0f} seconds. "
-        + ("All of it holds." if holds else "NOT all of it holds.")
-    )
+    verdict = "All of it holds." if holds else "NOT all of it holds: see the lines that say NO."
+    paper.draw(["", f"{verdict} ({time.monotonic() - began:.0f} seconds)"])
     return 0 if holds else 1
 
 
