@@ -119,8 +119,11 @@ def test_nothing_is_lacking_where_all_is_well() -> None:
         ("is 30 h old; 26 h may be", one_told(None, snapshot_set(30 * HOURS))),
         ("SSM does not reach i-1", one_told(None, snapshot_set(), reached=False)),
         ("i-1 is stopped", one_told(None, snapshot_set(), at=host(state="stopped"))),
-        ("must all be attached to one instance", one_told([volume(on=None)], snapshot_set(30 * HOURS))),
-        ("tag it watchkeeper:application=payroll", one_told(at=host(application="other"))),
+        ("must all be attached to one instance", one_told([volume(on=None)], snapshot_set(3 * HOURS))),
+        (
+            "tag it watchkeeper:application=payroll",
+            one_told(None, snapshot_set(3 * HOURS), at=host(application="other")),
+        ),
         ("no volume", one_told([], snapshot_set(30 * HOURS))),
         ("EBS gave up on the set from 2 h ago", one_told(None, snapshot_set(2 * HOURS, state="error"))),
         ("write it like", one_told([volume(keep="7days")], snapshot_set())),

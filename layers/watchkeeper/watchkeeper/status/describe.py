@@ -75,19 +75,24 @@ class Status:
     remarks: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the other functions would do with an application now: asked to, at the hourly look, and at the pruning."""
+
+    asked: Verdict
+    hourly: Verdict
+    pruning: Plan
+
+
 def describe(state: State, settings: Settings, now: datetime) -> Status:
     """What is told of a state at the time `now`."""
-    look = Look(now, if_overdue=True)  # what the next hourly look would find
-    databases = state.databases
-    verdicts = {one.application: one for one in plan_backup(databases, look, settings.backup)}
-    kept = Kept(databases.sets, databases.volumes, state.strangers)
-    plans = {one.application: one for one in plan_retention(kept, look, settings.retention, now)}
     zone = settings.retention.zone
+    planned = _plan(state, settings, now)
     return Status(
         now,
         zone,
         settings.backup.watched,
-        tuple(_describe(name, state, (verdicts[name], plans[name]), settings, now) for name in databases.volumes),
+        tuple(_describe(name, state, planned[name], settings, now) for name in state.databases.volumes),
         schedules.next_time(settings.snapshot_schedule, zone, now),
         schedules.next_time(settings.prune_schedule, zone, now),
         (settings.snapshot_schedule, settings.prune_schedule),
@@ -95,15 +100,24 @@ def describe(state: State, settings: Settings, now: datetime) -> Status:
     )
 
 
-def _describe(name: str, state: State, planned: tuple[Verdict, Plan], settings: Settings, now: datetime) -> Application:
+def _plan(state: State, settings: Settings, now: datetime) -> dict[str, Planned]:
+    asked, hourly = (
+        {one.application: one for one in plan_backup(state.databases, look, settings.backup)}
+        for look in (Look(now), Look(now, if_overdue=True))
+    )
+    kept = Kept(state.databases.sets, state.databases.volumes, state.strangers)
+    pruning = plan_retention(kept, Look(now), settings.retention, now)
+    return {one.application: Planned(asked[one.application], hourly[one.application], one) for one in pruning}
+
+
+def _describe(name: str, state: State, planned: Planned, settings: Settings, now: datetime) -> Application:
     volumes, sets, hosts = state.databases.volumes[name], state.databases.sets[name], state.databases.hosts
     host = next((hosts[one.host] for one in volumes if one.host and one.host in hosts), None)
-    finished = [one for one in sets if one.is_finished and one.consistency == "application"]
-    newest = finished[-1].started if finished else None
-    verdict, plan = planned
+    finished = [one.started for one in sets if one.is_finished and one.consistency == "application"]
+    newest = finished[-1] if finished else None
     paused = _paused(volumes, host)
     is_watched = bool(volumes) and paused is None and name not in settings.backup.retired
-    lacks = _lacks_host(host, state.reached, verdict) if is_watched else ()
+    lacks = (*_lacks_host(host, state.reached, planned.asked), *_lacks_set(newest, settings, now)) if is_watched else ()
     return Application(
         name=name,
         volumes={one.id: one.size_gib for one in volumes},
@@ -114,17 +128,11 @@ def _describe(name: str, state: State, planned: tuple[Verdict, Plan], settings: 
         newest_application=newest,
         sets=len(sets),
         snapshots=sum(len(one.members) for one in sets),
-        policy=plan.policy,
+        policy=planned.pruning.policy,
         paused=paused,
-        lacks=(
-            *((verdict.reason,) if isinstance(verdict, Wrong) else ()),
-            *lacks,
-            *(_lacks_set(newest, settings, now) if is_watched else ()),
-            *_failed(sets, now),
-            *((plan.refusal,) if plan.refusal else ()),
-        ),
+        lacks=(*_lacks_sense(planned), *lacks, *_failed(sets, now)),
         waits_for=_waits_for(sets, now),
-        next=_next(verdict, plan),
+        next=_next(planned),
     )
 
 
@@ -140,6 +148,12 @@ def _newest(sets: Sequence[SnapshotSet]) -> Newest | None:
     one = concluded[-1]
     frozen = one.members[0].tags[tags.FROZEN_MS]
     return Newest(one.started, one.consistency, int(frozen) if frozen.isdigit() else 0, one.is_finished)
+
+
+def _lacks_sense(planned: Planned) -> tuple[str, ...]:
+    """What the other functions would refuse."""
+    wrong = (planned.asked.reason,) if isinstance(planned.asked, Wrong) else ()
+    return (*wrong, planned.pruning.refusal) if planned.pruning.refusal else wrong
 
 
 def _lacks_host(host: Host | None, reached: frozenset[str], verdict: Verdict) -> tuple[str, ...]:
@@ -191,12 +205,11 @@ def _percent(progress: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def _next(verdict: Verdict, plan: Plan) -> tuple[str, ...]:
-    overdue = ("Within the hour a set is made, since none is new enough.",) if isinstance(verdict, Take) else ()
-    going = len(plan.deletes)
-    if not going or plan.refusal:
-        return overdue
-    return (*overdue, f"{words.count(going, 'set')} will go with the next pruning.")
+def _next(planned: Planned) -> tuple[str, ...]:
+    is_due = isinstance(planned.hourly, Take)
+    overdue = ("Within the hour a set is made, since none is new enough.",) if is_due else ()
+    going = 0 if planned.pruning.refusal else len(planned.pruning.deletes)
+    return (*overdue, f"{words.count(going, 'set')} will go with the next pruning.") if going else overdue
 
 
 def _remarks(state: State, watched: Sequence[str]) -> tuple[str, ...]:
