@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import boto3
 import botocore.session
+from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
+from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.loaders import Loader
 from moto.core.exceptions import ServiceException
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from botocore.client import BaseClient
-    from botocore.config import Config
     from botocore.model import OperationModel
 
     from region.region import Region
@@ -87,7 +88,8 @@ class Session(boto3.Session):
         options = getattr(config, "_user_provided_options", None)
         key = f"{service_name} {options} {others}"
         if key not in self._made:
-            self._made[key] = super().client(service_name, config=config, **others)  # type: ignore[call-overload]
+            quick = (config or Config()).merge(Config(signature_version=UNSIGNED))
+            self._made[key] = super().client(service_name, config=quick, **others)  # type: ignore[call-overload]
         return self._made[key]
 
 
