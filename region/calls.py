@@ -216,6 +216,8 @@ class Wire:
         own = self.answer(call, model)
         if own is not None:
             return own
+        # moto reads the region from the signature, and nobody checks it.
+        request.headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/{self._region.name}/"
         with self._one, self._region.clock.busy():
             own = botocore_stubber(event_name, request)
         assert own is not None  # noqa: S101 it is None only when it is not enabled

@@ -1,7 +1,7 @@
 """Time in the region: a queue of events, and processes of which only one runs at a moment.
 
-Simulated, time jumps from event to event and every reading of the wall clock in this process follows it. Real, the
-same queue waits. While a clock is open `time.sleep` is its own: that is the one substitution in the project.
+Simulated, time jumps from event to event, and every reading of the wall clock in this process follows it. Real, the
+same queue waits.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
-import time_machine
-
-from region.process import Died, Process, really_sleep, taken
+from region.process import Died, Event, Process, taken
+from region.wall import Wall, really_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,35 +31,12 @@ def hours(number: float) -> float:
     return number * 3600
 
 
-class Event:
-    """Something that will happen. Cancelled, it does not."""
-
-    def __init__(self, happen: Callable[[], object], background: bool) -> None:
-        self.happen = happen
-        self.background = background
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        """Never happen."""
-        self.cancelled = True
-
-
-class _Traveller(time_machine.Traveller):
-    """What `time.time()` and `datetime.now()` read: the clock, as the thread that asks sees it."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(0, None, False)
-        self._clock = clock
-
-    def time_ns(self) -> int:
-        return round(self._clock.now() * 1_000_000) * 1000
-
-
 class Clock:
     """The queue of events and the baton. One is open at a time in a process of the operating system."""
 
     def __init__(self, start: datetime, real: bool = False) -> None:
         self.real = real
+        self._wall = Wall()
         self._now = start.timestamp()
         self._queue: list[tuple[float, int, Event]] = []
         self._numbers = count()
@@ -74,15 +50,8 @@ class Clock:
         self.processes: list[Process] = []
 
     def open(self) -> None:
-        """Take over the wall clock (simulated) and `time.sleep`."""
-        if time.sleep is not really_sleep:
-            raise RuntimeError("only one clock is open at a time")
-        if not self.real:
-            self._travel = time_machine.travel(0, tick=False)
-            self._travel.start()
-            # A pool thread has a time of its own, which `move_to` cannot express; the stack is read at every call.
-            time_machine.traveller_stack[-1] = _Traveller(self)
-        time.sleep = self.sleep
+        """Take over the wall clock, if it is not to run on, and `time.sleep`."""
+        self._wall.take(None if self.real else self.now, self.sleep)
 
     def close(self) -> None:
         """Kill what still runs and give the wall clock and `time.sleep` back."""
@@ -92,9 +61,7 @@ class Clock:
                 while not process.done:
                     self._hand_over(process)
         finally:
-            time.sleep = really_sleep
-            if not self.real:
-                self._travel.stop()
+            self._wall.give_back()
 
     def now(self) -> float:
         """Seconds since 1970, as the calling thread sees them."""
@@ -174,7 +141,9 @@ class Clock:
         """What `time.sleep` does while the clock is open: let `seconds` pass for the thread that calls."""
         seconds = float(seconds)
         if getattr(self._mine, "busy", False) or threading.get_ident() == self._kernel:
-            self._sleep_inside(seconds)
+            if not self.real:
+                raise RuntimeError("AWS itself does not sleep: it plans an event")
+            really_sleep(seconds)
         elif process := getattr(self._mine, "process", None):
             self._sleep_in(process, seconds)
         elif threading.current_thread() is threading.main_thread():
@@ -223,7 +192,7 @@ class Clock:
                 if not self.real or time.time() >= self._limit:
                     self._now = self._now if self._limit == float("inf") else self._limit
                     return None
-                # An hour at most: a wait for ever on a condition cannot be interrupted from the keyboard.
+                # There may be nothing to come, and no wait is endless.
                 self._changed.wait(min(when, self._limit, time.time() + hours(1)) - time.time())
 
     def _live(self, process: Process, work: Callable[[], object]) -> None:
@@ -262,8 +231,9 @@ class Clock:
     def _sleep_in(self, process: Process, seconds: float) -> None:
         self.check()
         wake = self.now() + max(0.0, seconds)
-        if not self.real and not self._watched and wake <= self._limit and not self._due_before(wake):
-            self._now = wake
+        is_next = not self._queue or self._queue[0][0] > wake
+        if is_next and wake <= self._limit and not self.real and not self._watched:
+            self._now = wake  # nobody else has anything to do until then
             return
         process.wakes += 1
         ticket = process.wakes
@@ -271,9 +241,6 @@ class Clock:
         self._kernel_turn.release()
         process.turn.acquire()
         self.check()
-
-    def _due_before(self, wake: float) -> bool:
-        return bool(self._queue) and self._queue[0][0] <= wake
 
     def _sleep_in_pool(self, seconds: float) -> None:
         process = self.current()
@@ -287,8 +254,3 @@ class Clock:
         if process.deadline is not None and self._mine.now > process.deadline:
             process.timed_out = process.killed = True
             self.check()
-
-    def _sleep_inside(self, seconds: float) -> None:
-        if not self.real:
-            raise RuntimeError("AWS itself does not sleep: it plans an event")
-        really_sleep(seconds)

@@ -13,7 +13,8 @@ from region.machines import Done, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from region.clock import Clock, Event
+    from region.clock import Clock
+    from region.process import Event
 
 SCRIPT_SECONDS = (0.05, 0.2)
 BACKUP_START_SECONDS = (0.3, 1.2)

@@ -1,4 +1,4 @@
-"""Processes of the region: threads of which only one runs at a moment, and the threads that these start themselves."""
+"""What the clock runs: events, processes, and the threads that processes start themselves."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from region.wall import really_sleep
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-really_sleep = time.sleep
-"""For code of the region that waits on the machine itself, whatever the clock."""
 
 # A request costs some milliseconds of CPU; a thread that has not moved for so long has nothing to do.
 IDLE_SECONDS = 0.05
@@ -20,6 +19,19 @@ PAUSE_SECONDS = 0.0005
 
 class Died(BaseException):
     """A process was killed. No `Exception`, so that no handler of errors survives its own death."""
+
+
+class Event:
+    """Something that will happen. Cancelled, it does not."""
+
+    def __init__(self, happen: Callable[[], object], background: bool) -> None:
+        self.happen = happen
+        self.background = background
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Never happen."""
+        self.cancelled = True
 
 
 class Process:

@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.ht
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -16,18 +15,18 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 
 from region.bus import ACCOUNT
 from region.calls import Call, serve
+from region.documents import DEFAULT_SECONDS, execution_seconds, resolve
 from region.machines import Outcome
 from region.protocol import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from region.region import Region
 
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandInvocation.html
 OUTPUT_CHARACTERS, ERROR_CHARACTERS = 24000, 8000
 DELIVERY_SECONDS = (0.05, 0.4)
-DEFAULT_SECONDS = 3600
 # The agent reports itself every five minutes; until the next is missed a lost one still counts as there.
 PING_SECONDS = 300
 INFORMATION_PAGE = 50
@@ -158,7 +157,7 @@ class Commands:
             clock.after(1, lambda: self._deliver(invocation))
         else:
             invocation.status = invocation.details = "InProgress"
-            seconds = invocation.timeout + _execution_seconds(invocation.content)
+            seconds = invocation.timeout + execution_seconds(invocation.content)
             clock.at(invocation.requested + seconds, lambda: self._give_up(invocation), background=True)
             self._region.machines.run(
                 instance_id, invocation.content, invocation.parameters, lambda outcome: _finish(invocation, outcome)
@@ -224,28 +223,6 @@ class Commands:
         running = any(one.id == instance_id and one.state == "running" for one in self._region.ec2.all_instances())
         age = self._region.clock.now() - self._seen.get(instance_id, 0)
         return "Online" if running and age < PING_SECONDS else "ConnectionLost"
-
-
-def resolve(document: Mapping[str, Any], given: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """A document's parameters with its defaults, checked as SSM checks them. Raises Refusal(InvalidParameters)."""
-    rules = document.get("parameters", {})
-    values: dict[str, str] = {}
-    for name in given:
-        if name not in rules:
-            raise Refusal("InvalidParameters", f"Parameter {name} is not defined in the document.")
-    for name, rule in rules.items():
-        if name not in given and "default" not in rule:
-            raise Refusal("InvalidParameters", f"Parameter {name} is required.")
-        if rule["type"] != "String" or len(given.get(name, [""])) != 1:
-            raise NotImplementedError(f"{name}: only parameters with one String are known here")
-        value = values[name] = str(given[name][0] if name in given else rule["default"])
-        if value not in rule.get("allowedValues", [value]) or not re.search(rule.get("allowedPattern", ""), value):
-            raise Refusal("InvalidParameters", f"Parameter {name} may not be {value!r}.")
-    return values
-
-
-def _execution_seconds(document: Mapping[str, Any]) -> float:
-    return sum(float(step.get("inputs", {}).get("timeoutSeconds", DEFAULT_SECONDS)) for step in document["mainSteps"])
 
 
 def _finish(invocation: Invocation, outcome: Outcome) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from region.process import really_sleep
+from region.wall import really_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from region.disks import kernel
 from region.disks.kernel import call
-from region.process import really_sleep
+from region.wall import really_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
