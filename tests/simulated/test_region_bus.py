@@ -160,11 +160,17 @@ def test_scheduler_may_invoke_only_what_its_role_allows(deploy: Callable[..., Re
     assert [why for _, why in region.bus.lost] == ["AccessDeniedException"]
 
 
-def test_a_schedule_that_is_disabled_or_deleted_does_not_fall_due(deploy: Callable[..., Region]) -> None:
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_schedule_that_is_deleted_or_disabled_does_not_fall_due(deploy: Callable[..., Region], deleted: bool) -> None:
     region = deploy(Zone="UTC")
     scheduler = region.client("scheduler")
     (name,) = (schedule["Name"] for schedule in scheduler.list_schedules()["Schedules"])
-    scheduler.delete_schedule(Name=name)
+    if deleted:
+        scheduler.delete_schedule(Name=name)
+    else:
+        kept = ("ScheduleExpression", "FlexibleTimeWindow", "Target")
+        now = scheduler.get_schedule(Name=name)
+        scheduler.update_schedule(Name=name, State="DISABLED", **{key: now[key] for key in kept})
 
     region.run(at_most=hours(48))
 
