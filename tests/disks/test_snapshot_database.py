@@ -134,7 +134,9 @@ def test_two_deliveries_at_the_same_moment_make_one_set(region: Region, db: Data
 
 def test_a_database_whose_wal_lies_elsewhere_gets_a_set_that_says_crash(region: Region, db: Database) -> None:
     data = db.sql("SHOW data_directory")
-    move = "pg_ctlcluster 15 smallpayroll stop -m fast; mv {0} {1}; ln -sfn {1} {0}; pg_ctlcluster 15 smallpayroll start"
+    move = (
+        "pg_ctlcluster 15 smallpayroll stop -m fast; mv {0} {1}; ln -sfn {1} {0}; pg_ctlcluster 15 smallpayroll start"
+    )
     db.host.call(move.format(f"{data}/pg_wal", "/var/lib/postgresql/wal"))
     try:
         (made,) = region.invoke(FUNCTION, next_run(region))["made"]

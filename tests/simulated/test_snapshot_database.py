@@ -160,6 +160,16 @@ def test_what_a_night_missed_the_hourly_look_makes_up_for(region: Region) -> Non
     assert len(concluded(region)) == before + 2
 
 
+def test_a_database_that_cannot_be_frozen_for_days_gets_a_crash_set_a_night_and_fails_no_hour(region: Region) -> None:
+    host(region).agent = False
+
+    region.run(at_most=hours(72))
+
+    assert {words(one)["consistency"] for one in concluded(region)} == {"crash"}
+    assert 3 <= len(concluded(region)) <= 4
+    assert region.queue("FailureQueue") == []
+
+
 @pytest.mark.parametrize("fault", [Lag(5), Lag(15)])
 def test_a_second_delivery_that_reads_an_older_state_makes_no_second_set(region: Region, fault: Lag) -> None:
     event = {"time": this_minute(region)}

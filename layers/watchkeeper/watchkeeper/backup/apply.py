@@ -11,7 +11,7 @@ from watchkeeper.aws import commands, freezes, hosts, snapshots
 from watchkeeper.aws.freezes import Failed, Held, Released
 from watchkeeper.backup import attempts
 from watchkeeper.backup.attempts import Attempt, execution
-from watchkeeper.errors import NotYet, Refused
+from watchkeeper.errors import NotYet, Refused, Skipped
 from watchkeeper.look import stamp
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Made:
 def apply(clients: Clients, take: Take, look: Look, settings: Settings, began: datetime) -> Made:
     """Makes one set, frozen if it can be.
 
-    Raises NotYet when another is at it or EBS wants a pause, Refused when no set can be made, else what EC2 answers.
+    Raises NotYet when another is at it or EBS wants a pause, Skipped when a set that is not frozen is not wanted,
+    Refused when no set can be made, else what EC2 answers.
     """
     # Read again by the client that will send CreateSnapshots: its connection is open then, outside the freeze, and a
     # volume that came to the host since is left out.
@@ -138,9 +139,13 @@ def _complete(clients: Clients, attempt: Attempt, released: Released) -> Made:
 
 
 def _fall_back(clients: Clients, attempt: Attempt, reason: str) -> Made:
-    if not attempt.take.may_be_crash:
-        raise Refused(f"No set was made of {attempt.take.application!r}: {reason}.")
-    return _take_as_is(clients, attempt, reason)
+    match attempt.take.otherwise:
+        case "crash":
+            return _take_as_is(clients, attempt, reason)
+        case "leave":
+            raise Skipped(f"it cannot be frozen, and its crash-consistent set is not overdue: {reason}")
+        case "fail":
+            raise Refused(f"No set was made of {attempt.take.application!r}: {reason}.")
 
 
 def _take_as_is(clients: Clients, attempt: Attempt, reason: str) -> Made:

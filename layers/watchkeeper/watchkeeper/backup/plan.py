@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from watchkeeper import applications, tags
 
@@ -32,7 +32,7 @@ MOST_EXCLUDED = 40
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A set is to be made of these volumes of this host; frozen, or as they are."""
+    """A set is to be made of these volumes of this host: frozen, or what is said `otherwise`."""
 
     application: str
     host: Host
@@ -40,7 +40,7 @@ class Take:
     words: Mapping[str, str]
     reason: str
     is_freezable: bool = True
-    may_be_crash: bool = True
+    otherwise: Literal["crash", "fail", "leave"] = "crash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +147,11 @@ def _judge_take(
     is_running = host.state == "running"
     if look.if_overdue and recent and not is_running:
         return Leave(name, f"{host.id} is {host.state}, and there is a crash-consistent set of it")
-    # A database that cannot be frozen is overdue each hour; one crash set is enough until that is overdue too.
-    may_be_crash = not is_running or (settings.on_freeze_failure == "snapshot" and not (look.if_overdue and recent))
+    otherwise: Literal["crash", "fail", "leave"] = "crash"
+    if is_running and settings.on_freeze_failure == "skip":
+        otherwise = "fail"
+    elif is_running and look.if_overdue and recent:
+        otherwise = "leave"  # it is overdue each hour, and its crash set has rung; another when that is overdue too
     return Take(
         name,
         host,
@@ -156,7 +159,7 @@ def _judge_take(
         _theirs(some),
         "overdue" if look.if_overdue else "asked for",
         is_running,
-        may_be_crash,
+        otherwise,
     )
 
 

@@ -11,7 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from watchkeeper import applications
 from watchkeeper.backup.apply import Clients, Made, apply
 from watchkeeper.backup.plan import Leave, Take, Wrong, age
-from watchkeeper.errors import Refused
+from watchkeeper.errors import Refused, Skipped
 from watchkeeper.runtime import Metric, Report
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def serve(
     errors: list[Exception] = [Refused(verdict.reason) for verdict in verdicts if isinstance(verdict, Wrong)]
     made: list[Made] = []
     handed: list[str] = []
+    left = [{"application": one.application, "reason": one.reason} for one in verdicts if isinstance(one, Leave)]
     if look.dry_run:
         return Report({"plan": [_planned(verdict) for verdict in verdicts]})
     if len(takes) > 1:
@@ -39,12 +40,14 @@ def serve(
     for take in takes[:1] if not handed else []:
         try:
             made.append(apply(clients, take, look, settings, began))
+        except Skipped as skipped:
+            left.append({"application": take.application, "reason": str(skipped)})
         except Exception as error:  # raised with the others at the end
             errors.append(error)
     answer = {
         "made": [asdict(one) for one in made],
         "handed_on": handed,
-        "left": [{"application": one.application, "reason": one.reason} for one in verdicts if isinstance(one, Leave)],
+        "left": left,
     }
     return Report(
         answer,
