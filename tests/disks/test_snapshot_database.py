@@ -1,4 +1,4 @@
-"""snapshot_database on real disks: the function is killed at each step while the database is written to, and restored."""
+"""snapshot_database on real disks: killed at each of its writes while the database is written to, and restored."""
 
 from __future__ import annotations
 
