@@ -16,6 +16,7 @@ from region.protocol import Refusal, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from botocore.awsrequest import AWSResponse
@@ -214,34 +215,31 @@ class Functions:
         return function.reserved is not None and busy >= function.reserved
 
     def _give_up(self, queued: Queued, condition: str) -> None:
-        """Send the record of the failure to the OnFailure queue, if the role may:
-        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-        """
-        function = queued.function
-        if function.on_failure is None:
-            return
-        if not self.region.bus.allows(function.role, "sqs:SendMessage", function.on_failure):
-            self._metric(function, "DestinationDeliveryFailures", 1)
-            return
-        record = {
-            "version": "1.0",
-            "timestamp": self.region.clock.moment().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "requestContext": {
-                "requestId": queued.request_id,
-                "functionArn": f"{function.arn}:$LATEST",
-                "condition": condition,
-                "approximateInvokeCount": queued.attempts,
-            },
-            "requestPayload": queued.event,
-        }
-        if queued.failure:
-            record["responseContext"] = {
-                "statusCode": 200,
-                "executedVersion": "$LATEST",
-                "functionError": "Unhandled",
-            }
-            record["responsePayload"] = queued.failure.payload()
-        self.region.bus.send(function.on_failure, record)
+        """Send the record of the failure to the OnFailure queue, if the role may."""
+        queue = queued.function.on_failure
+        if queue and self.region.bus.allows(queued.function.role, "sqs:SendMessage", queue):
+            self.region.bus.send(queue, _record(queued, condition, self.region.clock.moment()))
+        elif queue:
+            self._metric(queued.function, "DestinationDeliveryFailures", 1)
+
+
+def _record(queued: Queued, condition: str, now: datetime) -> dict[str, Any]:
+    """What a destination is told: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
+    record = {
+        "version": "1.0",
+        "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "requestContext": {
+            "requestId": queued.request_id,
+            "functionArn": f"{queued.function.arn}:$LATEST",
+            "condition": condition,
+            "approximateInvokeCount": queued.attempts,
+        },
+        "requestPayload": queued.event,
+    }
+    if queued.failure:
+        record["responseContext"] = {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
+        record["responsePayload"] = queued.failure.payload()
+    return record
 
 
 def _is_loop(function: Function, lineage: tuple[str, ...]) -> bool:
