@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from watchkeeper.look import Look
 from watchkeeper.retention.judge import Keep
 from watchkeeper.retention.observe import State
 from watchkeeper.retention.plan import Plan, plan
+from watchkeeper.retention.serve import Clients, serve
 from watchkeeper.retention.settings import Settings
 
 if TYPE_CHECKING:
@@ -137,3 +140,16 @@ def test_a_look_that_is_carried_on_asks_the_same(application: str | None) -> Non
     look = Look(NOW, application, force=True, hop=3)
 
     assert Look.from_event(look.to_event(application), NOW + DAY) == look
+
+
+def test_a_dry_run_of_more_sets_than_lambda_can_answer_is_cut_and_says_so() -> None:
+    many = [replace(one, id=str(number)) for number, one in enumerate([*nights(1)] * 10_000)]
+    plans = [Plan("payroll", "7d", tuple(Keep(one, "daily 1 of 7, for want of a better one") for one in many))]
+    nobody = cast("Clients", None)
+
+    report = serve(nobody, State({}, {}, []), plans, Look(NOW, dry_run=True), Settings.from_env(ENVIRONMENT), 60)
+
+    assert isinstance(report.answer, dict)
+    assert report.answer["cut"] == "5000 of 10000 sets are listed: name an application to see its own."
+    assert report.answer["applications"]["payroll"]["would_keep"] == 10_000
+    assert len(json.dumps(report.answer)) < 6 * 2**20
