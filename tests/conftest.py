@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from region import needs
 
 # A ground is a folder beside this file; the commands are what its tests, run by root, stand on.
 GROUNDS: dict[str, tuple[str, ...]] = {
     "unit": (),
     "template": (),
     "simulated": (),
-    "disks": ("mkfs.xfs", "losetup", "ip", "unshare", "tini", "pg_createcluster"),
+    "disks": needs.DISKS,
     "sam_local": ("dockerd", "debootstrap", "ip", "unshare"),
 }
 LEFT_OUT = pytest.StashKey[dict[str, str]]()
@@ -32,8 +32,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    grounds = {ground(item.nodeid) for item in items}
-    left_out = {name: why for name, commands in GROUNDS.items() if name in grounds and (why := why_not(commands))}
+    asked = {ground(item.nodeid) for item in items}
+    lacks = {name: needs.find_lack(commands) for name, commands in GROUNDS.items() if commands and name in asked}
+    left_out = {
+        name: f"needs {lack}; on Debian: sudo make system && sudo make test" for name, lack in lacks.items() if lack
+    }
     if left_out and os.environ.get("CI") == "true":
         raise pytest.UsageError(
             f"with CI=true nothing may be left out, and {', '.join(map(' '.join, left_out.items()))}"
@@ -53,18 +56,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def ground(nodeid: str) -> str:
     return Path(nodeid.partition("::")[0]).parts[1]
-
-
-def why_not(commands: tuple[str, ...]) -> str | None:
-    """Why a ground that stands on these commands cannot be had here, and what adds it."""
-    if not commands:
-        return None
-    if sys.platform != "linux":
-        return "needs Linux; on a Debian machine: sudo make system && sudo make test"
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # root's, where it is not ours
-    if missing := [command for command in commands if not shutil.which(command, path=path)]:
-        return f"needs {', '.join(missing)}: sudo make system && sudo make test"
-    return "needs root: sudo make test" if os.geteuid() else None
 
 
 def how_ended(name: str, terminalreporter: pytest.TerminalReporter) -> str:

@@ -13,6 +13,7 @@ from region.demo.drawing import draw_application, draw_calendar, draw_figures, d
 from region.demo.nights import NIGHTS, Month, live
 from region.demo.paper import Paper
 from region.demo.story import tell
+from region.needs import DISKS, find_lack
 
 NAME = "smallpayroll"
 
@@ -26,8 +27,8 @@ def main() -> int:
         play_application(region, paper)
         holds = tell(paper, play_nights(region, machines, paper).claims)
     paper.head("3  The same on real disks, and the power fails")
-    if why := power_cut.why_not():
-        paper.say(f"{why} To see it, on Debian: sudo make system && sudo make demo")
+    if lack := find_lack(DISKS):
+        paper.say(f"Real disks need {lack}. To see it, on Debian: sudo make system && sudo make demo")
     else:
         holds &= power_cut.play(paper, NAME)
     verdict = "All of it holds." if holds else "NOT all of it holds: see the lines that say NO."

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
-import shutil
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from region.disks import Disks
     from region.disks.instance import Instance
 
-COMMANDS = ("mkfs.xfs", "losetup", "ip", "unshare", "tini", "pg_createcluster")
 WRITERS = 4
 BEFORE_SECONDS = 1.5
 AFTER_SECONDS = 1.0
@@ -40,15 +36,6 @@ class Ending:
     note: str
     figures: dict[str, str]
     claims: tuple[Claim, ...]
-
-
-def why_not() -> str | None:
-    """Why there are no real disks here, as a sentence; None where there are."""
-    if sys.platform != "linux":
-        return "Real disks need Linux."
-    if missing := [command for command in COMMANDS if not shutil.which(command)]:
-        return f"Real disks need {', '.join(missing)}."
-    return "Real disks need root." if os.geteuid() else None
 
 
 def play(paper: Paper, name: str) -> bool:
