@@ -25,7 +25,7 @@ from region import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from region.world import Snapshot
 
@@ -128,6 +128,69 @@ def test_the_volumes_of_others_on_the_host_are_left_out(region: Region) -> None:
     region.invoke(FUNCTION, {})
 
     assert [one.volume for one in region.world().snapshots] == [volume["VolumeId"]]
+
+
+def within_the_freeze(region: Region, happen: Callable[[Any, str, str], object]) -> Any:
+    """Lets something happen to a volume and its host while the database is frozen; the invocation, at its end."""
+    machines = region.machines
+    assert isinstance(machines, Simulated)
+    invocation = region.start(FUNCTION, {"application": "smallpayroll"})
+    region.run(lambda: bool(machines.frozen()), at_most=minutes(2))
+    happen(region.client("ec2"), next(iter(machines.frozen())), host_id(region))
+    region.run(invocation, at_most=minutes(10))
+    return invocation
+
+
+def test_a_volume_that_comes_to_the_host_within_the_freeze_is_no_part_of_the_set(region: Region) -> None:
+    (zone,) = {one["AvailabilityZone"] for one in region.client("ec2").describe_volumes()["Volumes"]}
+    other = region.client("ec2").create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
+    region.run(region.quiet, at_most=minutes(2))
+
+    invocation = within_the_freeze(
+        region, lambda ec2, _, instance: ec2.attach_volume(VolumeId=other, InstanceId=instance, Device="/dev/sdz")
+    )
+
+    (made,) = invocation.result["made"]
+    roles = {one.volume: words(one)["role"] for one in region.world().snapshots}
+    assert roles.pop(other) == "not-ours"
+    assert list(roles.values()) == ["snapshot"]
+    assert (made["consistency"], len(made["snapshots"])) == ("application", 1)
+
+
+def add_wal_volume(region: Region) -> str:
+    """A second volume of the database, attached."""
+    ec2 = region.client("ec2")
+    (zone,) = {one["AvailabilityZone"] for one in ec2.describe_volumes()["Volumes"]}
+    names = {"watchkeeper:application": "smallpayroll", "watchkeeper:role": "database"}
+    tagged = [{"ResourceType": "volume", "Tags": [{"Key": key, "Value": value} for key, value in names.items()]}]
+    made = ec2.create_volume(AvailabilityZone=zone, Size=1, TagSpecifications=tagged)["VolumeId"]
+    region.run(region.quiet, at_most=minutes(2))
+    ec2.attach_volume(VolumeId=made, InstanceId=host_id(region), Device="/dev/sdw")
+    region.run(region.quiet, at_most=minutes(2))
+    return str(made)
+
+
+def test_data_and_wal_on_two_volumes_are_one_call_and_one_set(region: Region) -> None:
+    add_wal_volume(region)
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    assert (made["consistency"], len(made["snapshots"])) == ("application", 2)
+    assert writes(region).count("CreateSnapshots") == 1
+    nobody_was_lied_to(region)
+
+
+def test_a_set_that_lacks_a_volume_which_left_meanwhile_does_not_count(region: Region) -> None:
+    wal = add_wal_volume(region)
+    host(region).slow = 8
+    invocation = region.start(FUNCTION, {"application": "smallpayroll"})
+    region.run(lambda: host(region).keeper is not None, at_most=minutes(2))
+    region.client("ec2").detach_volume(VolumeId=wal)
+    region.run(invocation, at_most=minutes(10))
+
+    assert f"lacks {wal}" in str(invocation.error)
+    assert concluded(region) == []
+    nobody_was_lied_to(region)
 
 
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(region: Region) -> None:

@@ -94,7 +94,7 @@ def judge(held: Held, released: Released | Failed) -> tuple[str, str, int]:
         case Failed(reason):
             return "crash", reason, 0
         case Released(was_held=False, frozen_ms=frozen_ms):
-            return "crash", f"the lease ended the freeze after {frozen_ms} ms, before the thaw came", frozen_ms
+            return "crash", f"the freeze had ended after {frozen_ms} ms, by its lease or by somebody else", frozen_ms
         case Released(freeze=freeze, frozen_ms=frozen_ms) if freeze != held.freeze:
             return "crash", "the freeze that was thawed is not the one that the snapshots were taken in", frozen_ms
         case Released(frozen_ms=frozen_ms):
