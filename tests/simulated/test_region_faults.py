@@ -132,17 +132,20 @@ def test_a_dry_run_and_a_read_are_no_writes(region: Region, call: Callable[..., 
 
 
 def test_readers_that_lag_see_what_was(region: Region, call: Callable[..., Any], database: Callable[..., Any]) -> None:
-    ec2, volume = client(region), database(tags={"Name": "old"}).volumes[0]
+    ec2, one = client(region), database(tags={"Name": "old"}, name="old")
+    volume = one.volumes[0]
     old = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     region.run(region.quiet)
     region.faults.add(Lag(5))
 
-    def seen() -> tuple[set[str], str]:
+    def seen() -> tuple[set[str], str, str]:
         snapshots = {one["SnapshotId"] for one in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
-        return snapshots, ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["Tags"][0]["Value"]
+        host = ec2.describe_instances(InstanceIds=[one.host])["Reservations"][0]["Instances"][0]
+        disk = ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]
+        return snapshots, disk["Tags"][0]["Value"], host["Tags"][0]["Value"]
 
-    def work() -> list[tuple[set[str], str]]:
-        ec2.create_tags(Resources=[volume], Tags=[{"Key": "Name", "Value": "new"}])
+    def work() -> list[tuple[set[str], str, str]]:
+        ec2.create_tags(Resources=[volume, one.host], Tags=[{"Key": "Name", "Value": "new"}])
         ec2.delete_snapshot(SnapshotId=old)
         new.append(ec2.create_snapshot(VolumeId=volume)["SnapshotId"])
         views = [seen()]
@@ -152,8 +155,8 @@ def test_readers_that_lag_see_what_was(region: Region, call: Callable[..., Any],
     new: list[str] = []
     early, late = call(work)
 
-    assert early == ({old}, "old")
-    assert late == (set(new), "new")
+    assert early == ({old}, "old", "old")
+    assert late == (set(new), "new", "new")
     assert [one.id for one in region.world().snapshots] == new
 
 
