@@ -19,11 +19,14 @@ MEMORY = Path("/dev/shm")  # noqa: S108 (each run makes a directory of its own t
 PREFIX = "watchkeeper-region-"
 ROOMY = 6 << 30  # bytes that a run of all tests writes, and some
 
-# What a run's guard runs: its standard input ends with the run, whatever ends that. Only then does it import anything.
+# What a run's guard runs: its standard input ends with the run, whatever ends that. Only then does it import anything,
+# and of this package no more than it needs: all of moto would be seconds.
 GUARD = """
-import os, sys
+import os, sys, types
 sys.stdin.read()
 if os.path.exists(sys.argv[1]):
+    sys.modules["region"] = types.ModuleType("region")
+    sys.modules["region"].__path__ = ["region"]
     from region.disks import sweep
     sweep.sweep(sweep.Path(sys.argv[1]))
 """

@@ -68,11 +68,7 @@ def new_host(machines: Disks) -> Iterator[Callable[[], Instance]]:
 @pytest.fixture
 def stopped_db(machines: Disks, made: str, new_host: Callable[[], Instance]) -> Database:
     """A database on one volume, whose server does not run."""
-    host, volume = new_host(), database.new_volume()
-    machines.create_volume(volume, 2, made)
-    machines.attach(volume, host.id, "/dev/sdf")
-    database.mount(host, volume, "/data")
-    return Database(machines, host, [volume])
+    return database.make(machines, new_host(), made)
 
 
 @pytest.fixture
@@ -86,6 +82,6 @@ def db(stopped_db: Database) -> Database:
 def split_db(stopped_db: Database) -> Database:
     """A running database whose WAL lies on a volume of its own."""
     stopped_db.volumes.append(database.format_volume(stopped_db.machines, stopped_db.host, "/wal"))
-    stopped_db.host.call(f"mv {DATA}/pg_wal /wal/main; ln -s /wal/main {DATA}/pg_wal; chown -R postgres /wal")
+    stopped_db.move_wal()
     stopped_db.start()
     return stopped_db

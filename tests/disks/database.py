@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 DOCUMENT: Mapping[str, Any] = yaml.safe_load(Path("documents/freeze_database.yaml").read_text())
 BINARIES = "/usr/lib/postgresql/15/bin"
 DATA = "/data/main"
-LEASE = 5  # seconds, the shortest
+LEASE = 5  # seconds, the shortest that a parameter admits
+BRIEF = 3  # shorter still, for tests that wait for its end: the agent takes what it is given
 
 hosts = count(1)
 volumes = count(1)
@@ -106,6 +107,10 @@ class Database:
         """How many sessions hold a backup, or run the document's statements."""
         query = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_backup_st%' AND pid <> pg_backend_pid()"
         return int(self.sql(query))
+
+    def move_wal(self) -> None:
+        """Give the WAL of a stopped server the file system at /wal."""
+        self.host.call(f"mv {DATA}/pg_wal /wal/main; ln -s /wal/main {DATA}/pg_wal; chown -R postgres /wal")
 
     @contextlib.contextmanager
     def slow_checkpoint(self, seconds: float | None = None) -> Iterator[None]:
@@ -184,6 +189,15 @@ def format_volume(machines: Disks, host: Instance, directory: str, *options: str
     host.call(f"mkfs.xfs -q {' '.join(options)} {EBS}{volume.replace('-', '')}")
     mount(host, volume, directory)
     return volume
+
+
+def make(machines: Disks, host: Instance, snapshot: str) -> Database:
+    """A database on one volume of a snapshot, whose server does not run."""
+    volume = new_volume()
+    machines.create_volume(volume, 2, snapshot)
+    machines.attach(volume, host.id, "/dev/sdf")
+    mount(host, volume, "/data")
+    return Database(machines, host, [volume])
 
 
 def start_server(host: Instance, data: str = DATA) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from region.disks import kernel
 from tests.disks import database
-from tests.disks.database import LEASE, Database
+from tests.disks.database import BRIEF, Database
 from tests.disks.writers import Writers, missing
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def test_a_set_has_what_was_not_synced_only_if_there_was_a_freeze(
 
 
 def test_a_kill_in_the_freeze_without_a_lease_leaves_it_frozen(db: Database) -> None:
-    db.freeze(leaseSeconds=str(LEASE))
+    db.freeze(leaseSeconds=str(BRIEF))
 
     db.host.call(f"kill -KILL $(pgrep -f ' lease$') {db.keeper()}")
 
-    assert not db.is_writable(LEASE + 1)
+    assert not db.is_writable(BRIEF + 1)
     assert db.is_frozen()
     kernel.thaw(str(db.host.path("/data")))
     assert db.is_writable()

@@ -11,7 +11,7 @@ import pytest
 
 from region.disks import kernel
 from tests.disks import database
-from tests.disks.database import DATA, DOCUMENT, LEASE, Database, InTheBackground, words
+from tests.disks.database import BRIEF, DATA, DOCUMENT, Database, InTheBackground, words
 
 SET = "snap-0123456789abcdef0 snap-0123456789abcdef1"
 
@@ -209,15 +209,15 @@ def test_post_script_without_a_freeze_has_nothing_to_thaw(db: Database) -> None:
 
 
 def test_a_run_whose_lease_ran_out_is_told_so_and_may_freeze_again(db: Database) -> None:
-    frozen = db.freeze(leaseSeconds=str(LEASE))
-    assert db.is_writable(LEASE + 1)
+    frozen = db.freeze(leaseSeconds=str(BRIEF))
+    assert db.is_writable(BRIEF + 1)
 
     late = db.thaw()
 
     assert late.code == 203
     assert words(late)["held"] is False
     assert words(late)["freezeId"] == words(frozen)["freezeId"]
-    assert (LEASE - 0.5) * 1000 <= words(late)["frozenMs"] < (LEASE + 1) * 1000
+    assert (BRIEF - 0.5) * 1000 <= words(late)["frozenMs"] < (BRIEF + 1) * 1000
     assert db.freeze().code == 0
     assert db.thaw().code == 0
 

@@ -11,11 +11,12 @@ import pytest
 
 from region.disks import kernel
 from tests.disks import database
-from tests.disks.database import BINARIES, LEASE, Database, words
+from tests.disks.database import BINARIES, BRIEF, Database, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from region.disks import Disks
     from region.disks.instance import Instance
 
 # What the keeper runs, in its order. The session with PostgreSQL is setpriv's, the lease setsid's: these two live on.
@@ -36,73 +37,91 @@ esac
 """
 
 
+@pytest.fixture(scope="module")
+def db(machines: Disks, made: str) -> Iterator[Database]:
+    """One database for all: each test ends by showing that it is as good as new. Its WAL lies on a second volume."""
+    host = database.launch(machines)
+    db = database.make(machines, host, made)
+    db.volumes.append(database.format_volume(machines, host, "/wal"))
+    db.move_wal()
+    db.start()
+    yield db
+    database.forget(machines, host)
+
+
+@pytest.fixture(autouse=True)
+def another_run(db: Database) -> None:
+    db.execution = str(uuid.uuid4())
+
+
 @pytest.mark.parametrize("step", [f"before {step}" for step in STARTED + RUN] + [f"after {step}" for step in RUN])
-def test_the_keeper_is_killed_at_a_step(split_db: Database, step: str) -> None:
-    choose(split_db.host, step)
-    with writing(split_db):
-        split_db.freeze(leaseSeconds=str(LEASE))
-        thawed = split_db.thaw()
+def test_the_keeper_is_killed_at_a_step(db: Database, step: str) -> None:
+    choose(db.host, step)
+    with writing(db):
+        db.freeze(leaseSeconds=str(BRIEF))
+        thawed = db.thaw()
 
         assert thawed.code != 0 or step.endswith("mv")  # which only makes the record of a freeze that was held
-        assert_all_is_well(split_db)
+        assert_all_is_well(db)
 
 
-def test_the_keeper_is_killed_while_it_holds_the_freeze(split_db: Database) -> None:
-    with writing(split_db):
-        frozen = split_db.freeze()
-        split_db.host.call(f"kill -KILL {split_db.keeper()}")
+def test_the_keeper_is_killed_while_it_holds_the_freeze(db: Database) -> None:
+    with writing(db):
+        frozen = db.freeze()
+        db.host.call(f"kill -KILL {db.keeper()}")
 
-        assert split_db.is_writable()
-        told = split_db.thaw()
+        assert db.is_writable()
+        told = db.thaw()
         assert (told.code, words(told)["held"]) == (203, False)
         assert words(told)["freezeId"] == words(frozen)["freezeId"]
-        assert_all_is_well(split_db)
+        assert_all_is_well(db)
 
 
-def test_post_script_never_comes(split_db: Database) -> None:
-    with writing(split_db):
-        split_db.freeze(leaseSeconds=str(LEASE))
+def test_post_script_never_comes(db: Database) -> None:
+    with writing(db):
+        db.freeze(leaseSeconds=str(BRIEF))
 
-        assert not split_db.is_writable(LEASE - 2)
-        assert split_db.is_writable(3)
-        assert_all_is_well(split_db)
-
-
-def test_the_keeper_hangs(split_db: Database) -> None:
-    with writing(split_db):
-        split_db.freeze(leaseSeconds=str(LEASE))
-        split_db.host.call(f"kill -STOP {split_db.keeper()}")
-
-        assert split_db.is_writable(LEASE + 1)
-        assert_all_is_well(split_db)
+        assert not db.is_writable(BRIEF - 1.5)
+        assert db.is_writable(3)
+        assert_all_is_well(db)
 
 
-def test_the_lease_is_killed_and_the_keeper_keeps_it_all_the_same(split_db: Database) -> None:
-    with writing(split_db):
-        split_db.freeze(leaseSeconds=str(LEASE))
-        split_db.host.call("pkill -KILL -f ' lease$'")
+def test_the_keeper_hangs(db: Database) -> None:
+    with writing(db):
+        db.freeze(leaseSeconds=str(BRIEF))
+        db.host.call(f"kill -STOP {db.keeper()}")
 
-        assert split_db.is_writable(LEASE + 1)
-        assert_all_is_well(split_db)
+        assert db.is_writable(BRIEF + 1.5)
+        assert_all_is_well(db)
 
 
-def test_the_agent_kills_pre_script_while_it_freezes(split_db: Database) -> None:
-    choose(split_db.host, "wait fsfreeze -f /data")
+def test_the_lease_is_killed_and_the_keeper_keeps_it_all_the_same(db: Database) -> None:
+    with writing(db):
+        db.freeze(leaseSeconds=str(BRIEF))
+        db.host.call("pkill -KILL -f ' lease$'")
+
+        assert db.is_writable(BRIEF + 1.5)
+        assert_all_is_well(db)
+
+
+def test_the_agent_kills_pre_script_while_it_freezes(db: Database) -> None:
+    choose(db.host, "wait fsfreeze -f /data")
     hurried = database.edited(database.DOCUMENT, "timeoutSeconds", "5")
-    with writing(split_db):
-        freezing = split_db.begin(document=hurried, leaseSeconds=str(LEASE + 3))
+    with writing(db):
+        freezing = db.begin(document=hurried, leaseSeconds=str(BRIEF + 3))
         assert freezing.outcome().status == "TimedOut"
-        split_db.host.call("rm /run/waits")
+        db.host.call("rm /run/waits")
 
-        assert split_db.is_writable(LEASE + 1)
-        assert_all_is_well(split_db)
+        assert db.is_writable(BRIEF + 1.5)
+        assert_all_is_well(db)
 
 
 def test_a_freeze_that_waits_for_a_slow_write_is_thawed_when_it_comes_at_last(stopped_db: Database) -> None:
     with slow_disk(stopped_db) as slow:
-        move_wal(stopped_db)
+        stopped_db.move_wal()
+        stopped_db.start()
         choose(stopped_db.host, "wait fsfreeze -f /wal")
-        freezing = stopped_db.begin(leaseSeconds=str(LEASE))
+        freezing = stopped_db.begin(leaseSeconds=str(BRIEF))
         assert kernel.until(stopped_db.host.path("/run/waits").exists, seconds=10)
         kernel.freeze(slow)
         stopped_db.host.popen(
@@ -202,8 +221,3 @@ def slow_disk(db: Database) -> Iterator[str]:
         db.host.detach(volume)
         kernel.call("losetup", "--detach", loop)
         kernel.call("umount", base / "slow")
-
-
-def move_wal(db: Database) -> None:
-    db.host.call(f"mv {database.DATA}/pg_wal /wal/main; ln -s /wal/main {database.DATA}/pg_wal; chown -R postgres /wal")
-    db.start()
