@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from region.clock import hours, minutes
 from region.failure import Failed
 from region.faults import Death, Interleave, Lag, LostAnswer, ServerError, Stuck, Throttle
 from region.process import Died
 from region.region import Region, StillWaiting
 from region.simulated import Simulated
+from region.wall import hours, minutes
 
 __all__ = [
     "Death",

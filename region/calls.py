@@ -145,9 +145,8 @@ class Wire:
         clock.sleep(seconds)
         denied = caller.refusal(call.service, call.operation, call.parameters)
         if denied:
-            self._record(call, "AccessDenied")
             code = "UnauthorizedOperation" if call.service == "ec2" else "AccessDeniedException"
-            return refuse(model, code, denied, 403)
+            return self._fail(call, model, code, denied, 403)
         death = faults.deadly(call, clock.current())
         if death == "before":
             clock.die()
@@ -172,11 +171,9 @@ class Wire:
                 return response
             case Throttle():
                 code, status = ("RequestLimitExceeded", 503) if call.service == "ec2" else ("ThrottlingException", 400)
-                self._record(call, code)
-                return refuse(model, code, "Rate exceeded", status)
+                return self._fail(call, model, code, "Rate exceeded", status)
             case ServerError():
-                self._record(call, "InternalError")
-                return refuse(model, "InternalError", "An internal error has occurred", 500)
+                return self._fail(call, model, "InternalError", "An internal error has occurred", 500)
             case LostAnswer():
                 reach()
                 self._record(call, "lost")
@@ -186,6 +183,10 @@ class Wire:
                 raise ReadTimeoutError(endpoint_url="https://aws")
             case _:
                 assert_never(fault)
+
+    def _fail(self, call: Call, model: OperationModel, code: str, message: str, status: int) -> AWSResponse:
+        self._record(call, code)
+        return refuse(model, code, message, status)
 
     def _record(self, call: Call, error: str | None) -> None:
         self._region.calls.append(replace(call, time=self._region.clock.now(), error=error))

@@ -15,20 +15,10 @@ from itertools import count
 from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from region.process import Died, Event, Process, taken
-from region.wall import Wall, really_sleep
+from region.wall import Wall, hours, really_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-def minutes(number: float) -> float:
-    """So many minutes, in seconds."""
-    return number * 60
-
-
-def hours(number: float) -> float:
-    """So many hours, in seconds."""
-    return number * 3600
 
 
 class Clock:

@@ -36,18 +36,24 @@ INFORMATION_PAGE = 50
 class Invocation:
     """A command on one instance."""
 
-    command_id: str
+    command: Mapping[str, Any]
     instance_id: str
-    document: str
-    version: str
     content: Mapping[str, Any]
     parameters: Mapping[str, str]
-    requested: float
-    timeout: float
     visible: float
     status: str = "Pending"
     details: str = "Pending"
     outcome: Outcome = field(default=Outcome("Pending", -1))
+
+    @property
+    def command_id(self) -> str:
+        """The command that it is of."""
+        return str(self.command["CommandId"])
+
+    @property
+    def undeliverable(self) -> float:
+        """From when on it is not delivered any more."""
+        return float(self.command["RequestedDateTime"] + self.command["TimeoutSeconds"])
 
     @property
     def is_over(self) -> bool:
@@ -114,28 +120,23 @@ class Commands:
         if away:
             message = f"Instances {[away]} not in a valid state for account {ACCOUNT}"
             raise Refusal("InvalidInstanceId", message)
-        command_id, timeout = self._region.bus.new_id(), asked.get("TimeoutSeconds", DEFAULT_SECONDS)
+        command = {
+            "CommandId": self._region.bus.new_id(),
+            "DocumentName": document.name,
+            "DocumentVersion": document.document_version,
+            "InstanceIds": asked["InstanceIds"],
+            "Parameters": asked.get("Parameters", {}),
+            "RequestedDateTime": now,
+            "Status": "Pending",
+            "StatusDetails": "Pending",
+            "TimeoutSeconds": asked.get("TimeoutSeconds", DEFAULT_SECONDS),
+        }
         visible = now + self._region.draw(0, 0.4) + self._region.faults.lag()
         for instance_id in asked["InstanceIds"]:
-            invocation = Invocation(
-                command_id, instance_id, document.name, document.document_version, document.content_json,
-                parameters, now, timeout, visible,
-            )  # fmt: skip
-            self._sent[command_id, instance_id] = invocation
+            invocation = Invocation(command, instance_id, document.content_json, parameters, visible)
+            self._sent[invocation.command_id, instance_id] = invocation
             self._region.later(*DELIVERY_SECONDS, partial(self._deliver, invocation))
-        return {
-            "Command": {
-                "CommandId": command_id,
-                "DocumentName": document.name,
-                "DocumentVersion": document.document_version,
-                "InstanceIds": asked["InstanceIds"],
-                "Parameters": asked.get("Parameters", {}),
-                "RequestedDateTime": now,
-                "Status": "Pending",
-                "StatusDetails": "Pending",
-                "TimeoutSeconds": timeout,
-            }
-        }
+        return {"Command": command}
 
     def _document(self, name: str, version: str) -> Any:
         documents = ssm_backends[ACCOUNT][self._region.name]._documents.get(name)
@@ -151,14 +152,14 @@ class Commands:
         clock, instance_id = self._region.clock, invocation.instance_id
         if invocation.is_over or self._region.faults.stuck("SendCommand"):
             return
-        if clock.now() >= invocation.requested + invocation.timeout:
+        if clock.now() >= invocation.undeliverable:
             invocation.end(Outcome("TimedOut", -1), "DeliveryTimedOut")
         elif not self._has_agent(instance_id):
             clock.after(1, lambda: self._deliver(invocation))
         else:
             invocation.status = invocation.details = "InProgress"
-            seconds = invocation.timeout + execution_seconds(invocation.content)
-            clock.at(invocation.requested + seconds, lambda: self._give_up(invocation), background=True)
+            last = invocation.undeliverable + execution_seconds(invocation.content)
+            clock.at(last, lambda: self._give_up(invocation), background=True)
             self._region.machines.run(
                 instance_id, invocation.content, invocation.parameters, lambda outcome: _finish(invocation, outcome)
             )
@@ -233,8 +234,8 @@ def _shown(invocation: Invocation) -> dict[str, Any]:
     return {
         "CommandId": invocation.command_id,
         "InstanceId": invocation.instance_id,
-        "DocumentName": invocation.document,
-        "DocumentVersion": invocation.version,
+        "DocumentName": invocation.command["DocumentName"],
+        "DocumentVersion": invocation.command["DocumentVersion"],
         "Status": invocation.status,
         "StatusDetails": invocation.details,
     }

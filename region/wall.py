@@ -14,6 +14,16 @@ really_sleep = time.sleep
 """For code of the region that waits on the machine itself, whatever the clock."""
 
 
+def minutes(number: float) -> float:
+    """So many minutes, in seconds."""
+    return number * 60
+
+
+def hours(number: float) -> float:
+    """So many hours, in seconds."""
+    return number * 3600
+
+
 class Wall:
     """What a clock takes over when it opens, and gives back."""
 
