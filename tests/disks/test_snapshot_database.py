@@ -99,6 +99,7 @@ def test_killed_at_a_write_the_database_is_writable_within_the_lease_and_the_nex
         with pytest.raises(Failed, match="killed"):
             region.invoke(FUNCTION, event)
 
+        region.run(at_most=1)  # until a command that was sent before the kill has begun
         wait(region, lambda: not db.leftovers(), LEASE + 3)
         assert db.is_writable()
         answer = region.invoke(FUNCTION, event)
