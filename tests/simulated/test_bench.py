@@ -1,0 +1,41 @@
+"""The bench does not rot: what of it needs no disks is run once, on little."""
+
+from __future__ import annotations
+
+import site
+from pathlib import Path
+
+from bench import cold, kills, prune
+from bench.figures import Machine, Part, write
+
+
+def test_a_kill_at_any_write_is_measured_to_end_in_one_set() -> None:
+    part = kills.part(times=1)
+
+    assert "8 of 8 runs end in one application-consistent set" in part.ratios[0]
+
+
+def test_pruning_is_measured_in_calls() -> None:
+    part = prune.part(sizes=(100,))
+
+    assert "| prune_snapshots | 100 | 87 | 89 |" in part.body
+
+
+def test_a_cold_start_is_measured_of_each_function(tmp_path: Path) -> None:
+    for package in (*Path(site.getsitepackages()[0]).iterdir(), Path("layers/watchkeeper/watchkeeper").resolve()):
+        (tmp_path / package.name).symlink_to(package)
+
+    part = cold.part(times=1, layer=tmp_path, functions="prune_snapshots")
+
+    assert isinstance(part, Part)
+    assert "| prune_snapshots |" in part.body
+
+
+def test_what_was_not_run_is_said_before_what_was() -> None:
+    parts = {"freeze": "It needs root.", "prune": Part("What pruning costs", ("Half of it.",), "A table.")}
+
+    text = write(parts, Machine.now())
+
+    assert (
+        text.index("- Half of it.") < text.index("**Not run: freeze.** It needs root.") < text.index("## What pruning")
+    )
