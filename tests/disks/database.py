@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from region.machines import Outcome
 
 DOCUMENT: Mapping[str, Any] = yaml.safe_load(Path("documents/freeze_database.yaml").read_text())
-BINARIES = "/usr/lib/postgresql/15/bin"
+BINARIES = max(map(str, Path("/usr/lib/postgresql").glob("*/bin")), default="")
 DATA = "/data/main"
 LEASE = 5  # seconds, the shortest that a parameter admits
 BRIEF = 3  # shorter still, for tests that wait for its end: the agent takes what it is given

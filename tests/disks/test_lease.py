@@ -131,6 +131,10 @@ def test_a_freeze_that_waits_for_a_slow_write_is_thawed_when_it_comes_at_last(st
         stopped_db.host.call("rm /run/waits")
 
         assert freezing.outcome().code == 201  # the lease has ended the keeper, and cannot end the freeze
+        hurried = database.edited(database.DOCUMENT, "flock -w 60 9", "flock -w 1 9")
+        cannot = stopped_db.thaw(document=hurried)
+        assert cannot.code == 202
+        assert cannot.stderr.startswith("It cannot be thawed yet")
 
         kernel.thaw(slow)
         assert stopped_db.is_writable(2)
