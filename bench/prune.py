@@ -112,7 +112,7 @@ def _measure(way: str, snapshots: int) -> Cost:
             snapshots,
             snapshots - left,
             dict(Counter(call.operation for call in region.calls if call.caller == way)),
-            round(time.process_time() - cpu, 1),
+            round(time.process_time() - cpu, 3),
             round(_megabytes() - memory, 1),
             round((region.clock.now() - began) / 60, 1),
             sum(invocation.name == FUNCTION for invocation in region.functions.invocations),
