@@ -46,12 +46,16 @@ class Clock:
     def close(self) -> None:
         """Kill what still runs and give the wall clock and `time.sleep` back."""
         try:
-            for process in list(self.processes):
-                self.kill(process)
-                while not process.done:
-                    self._hand_over(process)
+            self.kill_all()
         finally:
             self._wall.give_back()
+
+    def kill_all(self) -> None:
+        """Kill what still runs, and see it end."""
+        for process in list(self.processes):
+            self.kill(process)
+            while not process.done:
+                self._hand_over(process)
 
     def now(self) -> float:
         """Seconds since 1970, as the calling thread sees them."""

@@ -75,10 +75,11 @@ class Region:
         return self
 
     def _open(self) -> None:
-        self._closing.callback(self.wire.close)
-        self._take_over_moto()
         self.clock.open()
         self._closing.callback(self.clock.close)
+        self._closing.callback(self.wire.close)
+        self._take_over_moto()
+        self._closing.callback(self.clock.kill_all)  # which still counts in moto's metrics
         self.machines.open(self.clock)
         self._closing.callback(self.machines.close)
         for name, own in self.ec2.answers().items():
