@@ -35,6 +35,17 @@ def test_the_lease_outlives_agent_and_keeper(stopped_db: Database) -> None:
     assert stopped_db.is_writable(2)
 
 
+def test_a_host_that_shuts_down_in_a_freeze_is_thawed(stopped_db: Database) -> None:
+    under_systemd(stopped_db)
+    stopped_db.start()
+    assert stopped_db.freeze().code == 0
+
+    stopped_db.host.call("systemctl stop 'watchkeeper-*'")
+
+    assert stopped_db.is_writable(2)
+    assert stopped_db.thaw().code == 205
+
+
 def under_systemd(db: Database) -> None:
     """Boot the host again, with a systemd that starts nothing by itself."""
     db.host.call("rm -rf /etc/systemd/system/*.wants; echo >/etc/fstab")
