@@ -99,6 +99,7 @@ def test_the_last_few_are_kept_and_beside_crash_sets_the_last_few_better_ones() 
     sets = [*aged(5.2, 5.3, 5.4), *aged(3.1, 3.2, 3.3, consistency="crash"), *aged(6, 7)]
 
     assert kept(sets, "1y", last=3) == "5.4 5.3 5.2 3.3 3.2 3.1"
+    assert judged(sets, "1y", last=3)["5.4"].reason == "last 3 of 3 but for crash sets"
 
 
 def test_the_newest_application_set_and_the_newest_proven_one_outlive_any_policy() -> None:
@@ -182,9 +183,8 @@ def test_every_verdict_says_why() -> None:
         "9": "weekly 2 of 2",
         "2": f"the set of {stamp(NOW)} stands for its week",
         "1.1": f"the set of {stamp(NOW - DAY)} stands for its day",
-        "1": "daily 2 of 2, last 2 of 2, last 2 of 2 better than crash",
-        "0": "younger than a day, daily 1 of 2, weekly 1 of 2, newest application set, last 1 of 2, "
-        "last 1 of 2 better than crash",
+        "1": "daily 2 of 2, last 2 of 2",
+        "0": "younger than a day, daily 1 of 2, weekly 1 of 2, newest application set, last 1 of 2",
     }
 
 

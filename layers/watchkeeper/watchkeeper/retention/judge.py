@@ -97,14 +97,16 @@ def _claims(
         for one in stand[:most]:
             if _rank(one) == CRASH:
                 claims[_key(one)].append(f"{ADVERBS[unit]}, for want of a better one")
-    for one in [one for one in counted if one.consistency == "application"][:1]:
+    better = [one for one in counted if _rank(one) > CRASH]
+    for one in [one for one in better if one.consistency == "application"][:1]:
         claims[_key(one)].append("newest application set")
-    for one in [one for one in counted if one.is_proven][:1]:
+    for one in [one for one in better if one.is_proven][:1]:
         claims[_key(one)].append("newest proven set")
     for place, one in enumerate(counted[:keep_last], 1):
         claims[_key(one)].append(f"last {place} of {keep_last}")
-    for place, one in enumerate([one for one in counted if _rank(one) > CRASH][:keep_last], 1):
-        claims[_key(one)].append(f"last {place} of {keep_last} better than crash")
+    for place, one in enumerate(better[:keep_last], 1):
+        if one not in counted[:keep_last]:
+            claims[_key(one)].append(f"last {place} of {keep_last} but for crash sets")
     return claims
 
 
