@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# EC2 takes 5 DeleteSnapshot requests a second from an account in a Region, after some dozens at once; others need some.
-# https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+# EC2 gives each action a bucket for an account in a Region, and a mutating one is usually refilled with five a second:
+# https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html (the figure for DeleteSnapshot was not seen).
+# One is left for others. Should it be less, the SDK's retries wait.
 PER_SECOND = 4.0
 AT_ONCE = 20.0
 
