@@ -135,20 +135,16 @@ def test_two_deliveries_at_the_same_moment_make_one_set(region: Region, db: Data
 
 def test_a_database_whose_wal_lies_elsewhere_gets_a_set_that_says_crash(region: Region, db: Database) -> None:
     data = db.sql("SHOW data_directory")
-    move = (
-        "pg_ctlcluster 15 smallpayroll stop -m fast; mv {0} {1}; ln -sfn {1} {0}; pg_ctlcluster 15 smallpayroll start"
-    )
-    db.host.call(move.format(f"{data}/pg_wal", "/var/lib/postgresql/wal"))
+    elsewhere = "/var/lib/postgresql/wal"
+    stop, start = (f'pg_ctlcluster "$(ls /ebs/pgsql/etc)" smallpayroll {word}' for word in ("stop -m fast", "start"))
+    db.host.call(f"{stop}; mv {data}/pg_wal {elsewhere}; ln -s {elsewhere} {data}/pg_wal; {start}")
     try:
         (made,) = region.invoke(FUNCTION, next_run(region))["made"]
     finally:
-        db.host.call(
-            f"pg_ctlcluster 15 smallpayroll stop -m fast; rm {data}/pg_wal; mv /var/lib/postgresql/wal {data}/pg_wal; "
-            "pg_ctlcluster 15 smallpayroll start"
-        )
+        db.host.call(f"{stop}; rm {data}/pg_wal; mv {elsewhere} {data}/pg_wal; {start}")
 
     assert made["consistency"] == "crash"
-    assert "/var/lib/postgresql/wal" in made["reason"]
+    assert elsewhere in made["reason"]
     assert "outside of" in made["reason"]
 
 
