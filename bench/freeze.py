@@ -29,7 +29,7 @@ delivery for ours."""
 OUR_SHARE = """\
 Our own share of a freeze is `frozen-ms`, as the host measured it, less the time of CreateSnapshots, less the time
 from SendCommand until the agent has post-script. All else between freeze and thaw counts as ours, also how the agent
-starts the script, how the end of pre-script comes back to SSM, and up to 0.1 s until the function looks for it."""
+starts the script, how the end of pre-script comes back to SSM, and the pause until the function looks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +156,5 @@ def _runs(trials: Sequence[Trial]) -> str:
     return (
         f"From the event to the set: {at(to_set, 0.5):.2f} s, at most {max(to_set):.2f} s; to the end of the run "
         f"{at(to_end, 0.5):.2f} s, at most {max(to_end):.2f} s, in {at([trial.calls for trial in trials], 0.5)} calls, "
-        f"half of them looks for the end of a command. {true} of {len(trials)} sets are application-consistent."
+        f"most of them looks for the end of a command. {true} of {len(trials)} sets are application-consistent."
     )

@@ -11,10 +11,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.figures import Part, table
 from region import Region, Simulated, hours
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # No schedule falls due within the hour.
 AFTER_THE_NIGHT = datetime(2026, 11, 22, 12, 5, tzinfo=UTC)
@@ -50,14 +53,19 @@ class Anybody:
 
 def part(sizes: tuple[int, ...] = (1_000, 10_000)) -> Part:
     """Prune so many in each way, each time in a process of its own, whose memory is nobody else's."""
-    costs = [_measured_apart(way, size) for size in sizes for way in WAYS]
+    return write([_measured_apart(way, size) for size in sizes for way in WAYS])
+
+
+def write(costs: Sequence[Cost]) -> Part:
+    """The costs of all ways and sizes, as figures."""
     ours, bare = ([cost for cost in costs if cost.way == way] for way in (FUNCTION, BARE))
     beside = ours[-1].cpu_seconds / bare[-1].cpu_seconds
     each = [cost.cpu_seconds / cost.snapshots for cost in ours]
     beside_deletions = sum(ours[-1].calls.values()) - ours[-1].deleted
+    few, many = f"{ours[0].snapshots:,}", f"{ours[-1].snapshots:,}"
     ratios = (
-        f"Pruning {sizes[-1]:,} snapshots takes **{beside:.2f} times** the CPU of boto3's bare calls for the same; one "
-        f"among {sizes[-1]:,} takes {each[-1] / each[0]:.2f} times the CPU of one among {sizes[0]:,}.",
+        f"Pruning {many} snapshots takes **{beside:.2f} times** the CPU of boto3's bare calls for the same; one among "
+        f"{many} takes {each[-1] / each[0]:.2f} times the CPU of one among {few}.",
         f"It makes {beside_deletions} calls beside the {ours[-1].deleted:,} deletions.",
     )
     head = ("", "snapshots", "deleted", "calls", "CPU s", "CPU ms each", "memory MB", "invocations", "minutes")
@@ -91,7 +99,8 @@ def _measured_apart(way: str, snapshots: int) -> Cost:
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _measure(way: str, snapshots: int) -> Cost:
+def measure(way: str, snapshots: int) -> Cost:
+    """Prune so many in one way, in this process."""
     with Region(Simulated(seed=1), seed=1, start=AFTER_THE_NIGHT) as region:
         region.deploy("template.yaml")
         ids = [one for number in range(snapshots // NIGHTS) for one in _stock(region, f"app-{number}")]
@@ -164,4 +173,4 @@ def _megabytes() -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(_measure(sys.argv[1], int(sys.argv[2])))) + "\n")
+    sys.stdout.write(json.dumps(asdict(measure(sys.argv[1], int(sys.argv[2])))) + "\n")

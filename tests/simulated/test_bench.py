@@ -16,7 +16,7 @@ def test_a_kill_at_any_write_is_measured_to_end_in_one_set() -> None:
 
 
 def test_pruning_is_measured_in_calls() -> None:
-    part = prune.part(sizes=(100,))
+    part = prune.write([prune.measure(way, snapshots=100) for way in prune.WAYS])
 
     assert "| prune_snapshots | 100 | 87 | 89 |" in part.body
 
