@@ -33,7 +33,7 @@ FUNCTION = "snapshot_database"
 LEASE = 20
 
 # What differs between worlds that are the same: which try it was, and how long it took.
-OF_THE_TRY = ("watchkeeper:set", "watchkeeper:frozen-ms", "watchkeeper:lsn")
+OF_THE_TRY = ("watchkeeper:set", "watchkeeper:frozen-ms", "watchkeeper:lsn", "watchkeeper:seconds-to-set")
 
 
 @pytest.fixture
@@ -468,6 +468,26 @@ def test_where_the_parameter_says_skip_it_gets_none_and_the_function_fails(go_wr
         assert region.world().snapshots == ()
 
 
+def test_a_thaw_that_is_throttled_is_sent_again_before_the_lease_ends(region: Region) -> None:
+    invocation = region.start(FUNCTION, {"application": "smallpayroll"})
+    machines = region.machines
+    assert isinstance(machines, Simulated)
+    region.run(lambda: bool(machines.frozen()), at_most=minutes(2))
+    region.faults.add(Throttle("SendCommand", times=2))
+    region.run(invocation, at_most=minutes(5))
+
+    assert [words(one)["consistency"] for one in concluded(region)] == ["application"]
+    nobody_was_lied_to(region)
+
+
+def test_a_host_whose_volumes_are_not_tagged_is_missed(region: Region) -> None:
+    (volume,) = [one.id for one in region.world().volumes if "database" in words_of(one.tags).values()]
+    region.client("ec2").delete_tags(Resources=[volume], Tags=[{"Key": "watchkeeper:role"}])
+
+    with pytest.raises(Failed, match=r"has the host i-\w+ but no volume: tag its volume"):
+        region.invoke(FUNCTION, {})
+
+
 def test_a_missing_document_is_told_and_the_set_is_crash(region: Region) -> None:
     (name,) = [one["Name"] for one in region.client("ssm").list_documents()["DocumentIdentifiers"]]
     region.client("ssm").delete_document(Name=name)
@@ -619,8 +639,8 @@ def test_a_fleet_that_has_its_sets_costs_the_calls_of_its_pages(region: Region) 
 
     assert [call.operation for call in region.calls if call.caller == FUNCTION] == [
         "DescribeVolumes",
-        "DescribeSnapshots",
         "DescribeInstances",
+        "DescribeSnapshots",
     ]
 
 

@@ -134,6 +134,7 @@ def test_tags_are_written_at_creation_or_afterwards_only_as_a_conclusion(templat
         "watchkeeper:frozen-ms",
         "watchkeeper:lsn",
         "watchkeeper:role",
+        "watchkeeper:seconds-to-set",
     ]
 
 

@@ -150,12 +150,15 @@ def test_a_paused_volume_or_host_is_left_exactly_as_it_is() -> None:
 
 
 def test_an_application_whose_volume_lost_its_tags_is_missed_until_it_is_retired_by_name() -> None:
-    missed = decide(state(sets=(snapshot_set(30 * DAY),)))
-    forgotten = decide(state(sets=(snapshot_set(91 * DAY),)))
+    missed = decide(state(hosts=(), sets=(snapshot_set(30 * DAY),)))
+    missed_by_its_host = decide(state(sets=(snapshot_set(91 * DAY),)))
+    forgotten = decide(state(hosts=(), sets=(snapshot_set(91 * DAY),)))
     retired = decide(state(sets=(snapshot_set(30 * DAY),), name="oldshop"))
 
     assert isinstance(missed, Wrong)
-    assert "no volume" in missed.reason
+    assert "snapshots but no volume" in missed.reason
+    assert isinstance(missed_by_its_host, Wrong)
+    assert "the host i-1 but no volume" in missed_by_its_host.reason
     assert isinstance(forgotten, Leave)
     assert retired == Leave("oldshop", "retired by name")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,8 @@ WORDS = ("time", "application", *FLAGS, "hop")
 class Look:
     """`time` names the run, so that a retry decides the same thing; without `application` it is a look at all.
 
-    `hop` counts the invocations that were needed before this one, each having run out of time.
+    `hop` counts the invocations that were needed before this one, each having run out of time. `asked` is when it was
+    asked for, to measure from: `time`, or the moment of an event without one.
     """
 
     time: datetime
@@ -34,6 +35,7 @@ class Look:
     force: bool = False
     if_overdue: bool = False
     hop: int = 0
+    asked: datetime | None = field(default=None, compare=False)
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any], now: datetime, besides: Sequence[str] = ()) -> Look:
@@ -54,7 +56,9 @@ class Look:
             raise Refused(
                 f'"application" is {application!r} in the event; write the name of one, or leave it out for all.'
             )
-        return cls(_time(event.get("time"), now), application, **flags, hop=_hop(event.get("hop", 0)))
+        time = _time(event.get("time"), now)
+        asked = time if "time" in event else now
+        return cls(time, application, **flags, hop=_hop(event.get("hop", 0)), asked=asked)
 
     def refuse_late(self, now: datetime) -> None:
         """Raises Refused if the run is an hour or more from `now`: a set must not claim the run of another day."""

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def pause(seconds: float) -> None:
+    """Waits so long."""
+    time.sleep(seconds)
+
+
 def wait(look: Callable[[], T | None], *, seconds: float, pause: float) -> T | None:
     """What `look` finds first, looking every `pause` seconds; None if it found nothing within `seconds`."""
     end = time.time() + seconds

@@ -24,6 +24,7 @@ VOLUMES = PREFIX + "volumes"
 CONSISTENCY = PREFIX + "consistency"
 FROZEN_MS = PREFIX + "frozen-ms"
 LSN = PREFIX + "lsn"
+SECONDS = PREFIX + "seconds-to-set"
 PROVEN_AT = PREFIX + "proven-at"
 
 DATABASE = "database"
@@ -32,7 +33,7 @@ SNAPSHOT = "snapshot"
 NOT_OURS = "not-ours"
 
 WRITTEN_BY_PEOPLE = (APPLICATION, ROLE, ADDRESS, KEEP, FILES, PAUSED)
-WRITTEN_BY_WATCHKEEPER = (RUN, SET, VOLUMES, CONSISTENCY, FROZEN_MS, LSN, PROVEN_AT)
+WRITTEN_BY_WATCHKEEPER = (RUN, SET, VOLUMES, CONSISTENCY, FROZEN_MS, LSN, SECONDS, PROVEN_AT)
 ROLES = (DATABASE, DATABASE_HOST, "web-node", "web-pool", "database-launch", SNAPSHOT, NOT_OURS)
 
 # A resource takes 50 tags at most: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from watchkeeper import loop
 from watchkeeper.aws import commands
 from watchkeeper.errors import NotYet
 
@@ -31,7 +32,7 @@ PRE_SECONDS, POST_SECONDS = 120, 70
 PRE_PAUSE, POST_PAUSE = 0.05, 0.5
 
 # Sent again the host answers the same, and nothing else may keep a file system frozen until the lease ends.
-POST_TRIES = 3
+POST_PAUSES = (0, 1, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ def end(ssm: SSMClient, target: Target, snapshots: Sequence[str]) -> Released | 
     """
     parameters = {"executionId": target.execution, "command": "post-script", "snapshotIds": " ".join(snapshots)}
     reason = ""
-    for _ in range(POST_TRIES):
+    for wait in POST_PAUSES:
+        loop.pause(wait)
         try:
             outcome = commands.run(
                 ssm, target.host, target.document, parameters, seconds=POST_SECONDS, pause=POST_PAUSE

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
 
 
+# A terminated instance is listed, tags and all, for about an hour.
+THERE = ("pending", "running", "stopping", "stopped")
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """An EC2 instance; `volumes` are all that are attached to it, `root` the one that it boots from."""
@@ -23,6 +27,16 @@ class Host:
     root: str | None = None
     volumes: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def application(self) -> str:
+        """The application that it is tagged with; empty if it is with none."""
+        return self.tags.get(tags.APPLICATION, "")
+
+    @property
+    def is_database(self) -> bool:
+        """It is tagged as the host of a database, and there still."""
+        return self.tags.get(tags.ROLE) == tags.DATABASE_HOST and self.state in THERE
 
     @classmethod
     def from_boto(cls, instance: InstanceTypeDef) -> Host:
@@ -52,12 +66,22 @@ def find(ec2: EC2Client, ids: Sequence[str]) -> dict[str, Host]:
     return found
 
 
+def find_databases(ec2: EC2Client, applications: Sequence[str]) -> dict[str, Host]:
+    """The database hosts of the applications with these names (`*` matches any text), by id."""
+    found = _find(
+        ec2,
+        {"Name": f"tag:{tags.APPLICATION}", "Values": list(applications)},
+        {"Name": f"tag:{tags.ROLE}", "Values": [tags.DATABASE_HOST]},
+    )
+    return {one.id: one for one in found if one.is_database}
+
+
 def find_tagged(ec2: EC2Client) -> list[Host]:
     """The instances that carry any tag of ours, read or not, in the order of their ids."""
     return sorted(_find(ec2, {"Name": "tag-key", "Values": [f"{tags.PREFIX}*"]}), key=lambda host: host.id)
 
 
-def _find(ec2: EC2Client, condition: FilterTypeDef) -> list[Host]:
-    pages = ec2.get_paginator("describe_instances").paginate(Filters=[condition], PaginationConfig={"PageSize": 1000})
+def _find(ec2: EC2Client, *conditions: FilterTypeDef) -> list[Host]:
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=conditions, PaginationConfig={"PageSize": 1000})
     reservations = [reservation for page in pages for reservation in page["Reservations"]]
     return [Host.from_boto(one) for reservation in reservations for one in reservation["Instances"]]

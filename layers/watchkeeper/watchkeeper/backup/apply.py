@@ -39,7 +39,7 @@ class Clients:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A set that was made, what it truly is and why; `seconds` from the invocation's start to its instant."""
+    """A set that was made, what it truly is and why; `seconds` from the event to its instant."""
 
     application: str
     run: str
@@ -61,7 +61,7 @@ def apply(clients: Clients, take: Take, look: Look, settings: Settings, began: d
     # volume that came to the host since is left out.
     host = hosts.find(clients.ec2_once, [take.host.id]).get(take.host.id, take.host)
     take = replace(take, host=host)
-    attempt = Attempt(take, stamp(look.time), began)
+    attempt = Attempt(take, stamp(look.time), began, look.asked or began)
     if not take.is_freezable:
         return _take_as_is(clients, attempt, f"{take.host.id} is {take.host.state}: nothing runs that could be frozen")
     try:
@@ -113,7 +113,7 @@ def _take_frozen(clients: Clients, attempt: Attempt, target: Target, held: Held)
     attempts.disown(clients.ec2, attempt, taken)
     consistency, reason, frozen_ms = judge(held, released)
     ids = attempts.ids(attempt, taken)
-    conclusion = {tags.FROZEN_MS: str(frozen_ms), tags.LSN: held.lsn}
+    conclusion = {tags.FROZEN_MS: str(frozen_ms), tags.LSN: held.lsn, tags.SECONDS: f"{seconds:.1f}"}
     raised = {tags.CONSISTENCY: consistency} if consistency == "application" else {}
     snapshots.tag(clients.ec2, ids, conclusion | raised)
     return Made(attempt.take.application, attempt.run, consistency, reason, ids, frozen_ms, seconds, left_out)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from watchkeeper.backup.plan import Take
 
-# Besides people's own tags a snapshot carries ours: six at creation, three later, and room for `paused`.
-MOST_OF_THEIRS = tags.MOST - 10
+# Besides people's own tags a snapshot carries ours: six at creation, four later, and room for `paused`.
+MOST_OF_THEIRS = tags.MOST - 11
 
 SERVER_ERROR = 500
 
@@ -40,11 +40,12 @@ class Attempt:
     take: Take
     run: str
     began: datetime
+    asked: datetime
     id: str = ""
 
     def seconds(self) -> float:
-        """Since the invocation began."""
-        return (now() - self.began).total_seconds()
+        """Since the set was asked for."""
+        return (now() - self.asked).total_seconds()
 
 
 def execution(application: str, run: str) -> str:

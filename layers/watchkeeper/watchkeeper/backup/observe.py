@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The applications that were looked at: their database volumes, the hosts of these, and sets, oldest first."""
+    """The applications that were looked at: their database volumes, the hosts of these, and sets, oldest first.
+
+    They are named by volumes, by hosts and by sets, so that one whose volumes lost their tags is missed.
+    """
 
     volumes: Mapping[str, Sequence[Volume]]
     hosts: Mapping[str, Host]
@@ -32,13 +35,15 @@ def observe(ec2: EC2Client, look: Look, watched: Sequence[str]) -> State:
     """Reads the databases that a look is about, in pages. Raises Refused when it names one that does not exist."""
     names = applications.asked_for(look, watched)
     found = volumes.find(ec2, names)
+    known = hosts.find_databases(ec2, names)
     taken, _ = snapshots.sort_out(snapshots.find(ec2, names))
-    existing = {volume.application for volume in found} | {one.application for one in taken}
+    existing = {one.application for one in found} | {one.application for one in taken}
+    existing |= {one.application for one in known.values()}
     if look.application and not existing:
         applications.refuse_unknown(look, existing, [volume.application for volume in volumes.find(ec2, watched)])
-    hosting = sorted({volume.host for volume in found if volume.host})
+    unnamed = sorted({volume.host for volume in found if volume.host} - set(known))
     return State(
         {name: [volume for volume in found if volume.application == name] for name in sorted(existing)},
-        hosts.find(ec2, hosting),
+        known | hosts.find(ec2, unnamed),
         {name: [one for one in taken if one.application == name] for name in sorted(existing)},
     )

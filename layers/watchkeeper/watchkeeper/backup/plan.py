@@ -83,7 +83,7 @@ def age(state: State, settings: Settings, now: datetime) -> timedelta:
 def _judge(name: str, state: State, look: Look, settings: Settings) -> Verdict:
     some, sets = state.volumes[name], state.sets[name]
     if not some:
-        return _judge_lost(name, sets, look, settings)
+        return _judge_lost(name, state, look, settings)
     known = [state.hosts[volume.host] for volume in some if volume.host and volume.host in state.hosts]
     words = [one.tags for one in some] + [one.tags for one in known]
     if paused := [one[tags.PAUSED] for one in words if tags.PAUSED in one]:
@@ -98,15 +98,18 @@ def _judge(name: str, state: State, look: Look, settings: Settings) -> Verdict:
     return _judge_take(some, known[0], sets, look, settings)
 
 
-def _judge_lost(name: str, sets: Sequence[SnapshotSet], look: Look, settings: Settings) -> Verdict:
+def _judge_lost(name: str, state: State, look: Look, settings: Settings) -> Verdict:
     if name in settings.retired:
         return Leave(name, "retired by name")
-    if look.time - sets[-1].started > REMEMBERED:
+    claiming = sorted(host.id for host in state.hosts.values() if host.application == name)
+    has_sets = any(look.time - one.started <= REMEMBERED for one in state.sets[name])
+    if not claiming and not has_sets:
         return Leave(name, "no volume, and no set for 90 days")
+    has = " and ".join((["snapshots"] if has_sets else []) + ([f"the host {', '.join(claiming)}"] if claiming else []))
     return Wrong(
         name,
-        f"The application {name!r} has snapshots but no volume: tag its volume watchkeeper:application={name} and "
-        f"watchkeeper:role=database again, or name it in the stack's parameter Retired.",
+        f"The application {name!r} has {has} but no volume: tag its volume watchkeeper:application={name} and "
+        f"watchkeeper:role=database, or name it in the stack's parameter Retired.",
     )
 
 
@@ -127,7 +130,7 @@ def _fault_of_host(name: str, some: Sequence[Volume], known: Sequence[Host]) -> 
     host = known[0]
     if host.root in {volume.id for volume in some}:
         return f"{host.root} is the root volume of {host.id}: move the database of {name!r} to a volume of its own."
-    if host.tags.get(tags.APPLICATION) != name:
+    if host.application != name:
         return (
             f"{host.id} holds the volumes of {name!r}: tag it watchkeeper:application={name} and "
             f"watchkeeper:role=database-host."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from watchkeeper import applications, tags
 from watchkeeper.aws import agents, hosts, snapshots, volumes
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from watchkeeper.aws.snapshots import Snapshot
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.look import Look
+
+Thing = TypeVar("Thing", "Volume", "Host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ def observe(ec2: EC2Client, ssm: SSMClient, look: Look, watched: Sequence[str]) 
     databases = [one for one in tagged if one.tags.get(tags.ROLE) == tags.DATABASE]
     found = _named(databases, names)
     taken, strangers = snapshots.sort_out(snapshots.find(ec2, names))
-    existing = sorted({one.application for one in found} | {one.application for one in taken})
+    hosts_of = {one.application for one in _named([one for one in tagged_hosts if one.is_database], names)}
+    existing = sorted({one.application for one in found} | {one.application for one in taken} | hosts_of)
     applications.refuse_unknown(look, existing, [one.application for one in _named(databases, watched)])
     hosting = sorted({one.host for one in found if one.host})
     known = {one.id: one for one in tagged_hosts}
@@ -57,5 +60,5 @@ def observe(ec2: EC2Client, ssm: SSMClient, look: Look, watched: Sequence[str]) 
     )
 
 
-def _named(found: Iterable[Volume], names: Sequence[str]) -> list[Volume]:
+def _named(found: Iterable[Thing], names: Sequence[str]) -> list[Thing]:
     return [one for one in found if any(fnmatchcase(one.application, name) for name in names)]
