@@ -398,6 +398,31 @@ def test_an_older_server_is_not_ready(db: Database) -> None:
     assert "older than 15" in refused.stderr
 
 
+def test_what_postgresql_writes_is_never_run_by_root(db: Database) -> None:
+    db.host.path(f"{DATA}/PG_VERSION").write_text("EUID[$(touch /run/done-by-root)]\n")
+
+    assert db.freeze().code == 206
+    assert not db.host.path("/run/done-by-root").exists()
+
+
+@pytest.mark.parametrize("how", ["mount", "link"])
+def test_a_part_of_the_data_directory_that_lies_elsewhere_is_named(db: Database, how: str) -> None:
+    db.stop()
+    if how == "mount":
+        volume = database.format_volume(db.machines, db.host, "/base")
+        db.host.call(f"mv {DATA}/base/* /base/; umount /base")
+        database.mount(db.host, volume, f"{DATA}/base")
+        db.host.call(f"chown postgres {DATA}/base; chmod 700 {DATA}/base")
+    else:
+        db.host.call(f"mv {DATA}/base /var/lib/postgresql/base; ln -s /var/lib/postgresql/base {DATA}/base")
+    db.start()
+
+    refused = db.freeze()
+
+    assert refused.code == 206
+    assert "base, a part of" in refused.stderr
+
+
 def test_sessions_that_time_out_and_standbys_that_are_missing_do_not_end_a_freeze(db: Database) -> None:
     db.configure("idle_session_timeout = 500", "statement_timeout = 1ms", "synchronous_standby_names = 'nobody'")
 

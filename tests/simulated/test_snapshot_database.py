@@ -261,6 +261,57 @@ def test_deliveries_at_the_same_moment_make_one_set(seed: int, deliveries: int) 
         nobody_was_lied_to(region)
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_a_delivery_that_fails_and_thaws_what_another_froze_makes_no_set_a_lie(seed: int) -> None:
+    with open_region(seed) as region:
+        region.faults.add(Interleave(seed))
+        host(region).postgres = False
+        event = {"time": this_minute(region), "application": "smallpayroll"}
+
+        for _ in range(2):
+            region.invoke(FUNCTION, event, asynchronous=True)
+        region.run(lambda: "SendCommand" in writes(region), at_most=minutes(2))
+        region.run(at_most=0.25)
+        host(region).postgres = True
+        region.run(region.quiet, at_most=minutes(15))
+
+        nobody_was_lied_to(region)
+
+
+def test_a_set_that_another_delivery_had_thawed_says_crash(region: Region) -> None:
+    machines = region.machines
+    assert isinstance(machines, Simulated)
+    invocation = region.start(FUNCTION, {"application": "smallpayroll"})
+    region.run(lambda: bool(machines.frozen()), at_most=minutes(2))
+    sent = next(call.parameters for call in region.calls if call.operation == "SendCommand")
+    late = {"executionId": sent["Parameters"]["executionId"], "command": ["post-script"]}
+    region.client("ssm").send_command(
+        InstanceIds=sent["InstanceIds"], DocumentName=sent["DocumentName"], Parameters=late
+    )
+    region.run(invocation, at_most=minutes(5))
+
+    nobody_was_lied_to(region)
+    assert [words(one)["consistency"] for one in concluded(region)] == ["crash"]
+
+
+def test_an_answer_of_ssm_that_cannot_be_understood_does_not_keep_the_thaw_away(region: Region) -> None:
+    machines = region.machines
+    assert isinstance(machines, Simulated)
+    answer = region.wire.answers["ssm", "GetCommandInvocation"]
+    odd = ("ResponseCode", "StandardOutputContent", "StandardErrorContent")
+    region.wire.answers["ssm", "GetCommandInvocation"] = lambda call: {
+        word: value
+        for word, value in answer(call).items()  # type: ignore[union-attr]
+        if word not in odd
+    }
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    assert made["consistency"] == "crash"
+    assert writes(region).count("SendCommand") == 2
+    assert machines.frozen() == {}
+
+
 # Killed anywhere
 
 

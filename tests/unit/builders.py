@@ -32,7 +32,7 @@ def snapshot_set(
     age: timedelta = timedelta(),
     *,
     run: datetime | None = None,
-    consistency: str = "application",
+    consistency: str | None = None,
     state: str = "completed",
     volumes: tuple[str, ...] = (DATA,),
     concluded: bool = True,
@@ -42,6 +42,7 @@ def snapshot_set(
 ) -> SnapshotSet:
     """A set that EBS took `age` ago; `words` are further tags of its snapshots."""
     started = NOW - age
+    consistency = consistency or ("application" if concluded else "crash")
     name = name or f"set-{started.isoformat()}-{consistency}"
     known = {
         tags.APPLICATION: application,

@@ -204,12 +204,18 @@ def test_the_execution_is_the_same_for_every_delivery_of_a_run_and_differs_betwe
     held=st.sampled_from(["a", "b"]),
     released=st.one_of(
         st.builds(Failed, st.text()),
-        st.builds(Released, st.sampled_from(["a", "b"]), st.booleans(), st.integers(0, 99_999)),
+        st.builds(
+            Released,
+            st.sampled_from(["a", "b"]),
+            st.booleans(),
+            st.integers(0, 99_999),
+            snapshots=st.sampled_from([("snap-1",), ("snap-2",), ()]),
+        ),
     ),
 )
 def test_a_set_is_application_only_if_its_freeze_was_found_still_held(held: str, released: Released | Failed) -> None:
-    word, reason, _ = judge(Held(held, "0/1"), released)
+    word, reason, _ = judge(Held(held, "0/1"), ["snap-1"], released)
 
-    is_true = isinstance(released, Released) and released.was_held and released.freeze == held
+    is_true = released == Released(held, True, getattr(released, "frozen_ms", 0), snapshots=("snap-1",))
     assert word == ("application" if is_true else "crash")
     assert reason or isinstance(released, Failed)

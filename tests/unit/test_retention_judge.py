@@ -164,6 +164,15 @@ def test_a_broken_set_stays_while_nothing_newer_can_be_restored() -> None:
     assert kept([*attempts, *aged(2.5)], "7d") == "2.5 2 1.5"
 
 
+@pytest.mark.parametrize("words", [{"consistency": "application"}, {"consistency": "crash", "proven_at": "x"}])
+def test_a_good_set_whose_word_of_its_end_was_taken_away_is_left_to_a_person(words: dict[str, str]) -> None:
+    edited = snapshot_set(DAY * 40, name="edited", concluded=False, **words)  # type: ignore[arg-type]
+
+    verdict = judged([edited, *aged(2, consistency="crash")], "1d")["edited"]
+
+    assert verdict == Keep(edited, "its tags contradict each other: somebody edited them")
+
+
 def test_a_set_with_two_snapshots_of_a_volume_is_left_to_a_person() -> None:
     one = snapshot_set(DAY * 5, name="it")
     doubled = replace(one, members=(*one.members, replace(one.members[0], id="snap-other")))

@@ -15,15 +15,16 @@ from tests.unit.builders import DATA, NOW, WAL, snapshot_set, volume
 from tests.unit.test_retention_policy import ENVIRONMENT
 from watchkeeper.errors import Refused
 from watchkeeper.look import Look
-from watchkeeper.retention.judge import Keep
+from watchkeeper.retention.judge import Delete, Keep
 from watchkeeper.retention.observe import State
 from watchkeeper.retention.plan import Plan, plan
 from watchkeeper.retention.serve import Clients, serve
 from watchkeeper.retention.settings import Settings
 
 if TYPE_CHECKING:
-    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.snapshots import Snapshot, SnapshotSet
     from watchkeeper.aws.volumes import Volume
+    from watchkeeper.retention.judge import Verdict
 
 DAY = timedelta(days=1)
 
@@ -44,6 +45,21 @@ def planned(
     )
     parameters = Settings.from_env(ENVIRONMENT | {"KEEP": "7d", "KEEP_LAST": "1"} | parameters)  # type: ignore[assignment]
     return {one.application: one for one in plan(state, look or Look(NOW), parameters, NOW)}  # type: ignore[arg-type]
+
+
+def test_what_looks_broken_because_a_tag_of_its_other_snapshot_was_edited_is_kept() -> None:
+    whole = snapshot_set(DAY * 40, volumes=(DATA, WAL), name="edited")
+    half, other = replace(whole, members=whole.members[:1]), whole.members[1]
+    newer = snapshot_set(DAY * 2, volumes=(DATA, WAL))
+    settings = Settings.from_env(ENVIRONMENT | {"KEEP": "7d", "KEEP_LAST": "1"})
+
+    def fate(strangers: list[Snapshot]) -> Verdict:
+        state = State({"payroll": [half, newer]}, {"payroll": [volume()]}, strangers)
+        return plan(state, Look(NOW), settings, NOW)[0].verdicts[0]
+
+    assert isinstance(fate([]), Delete)
+    assert isinstance(fate([replace(other, tags={})]), Keep)
+    assert isinstance(fate([replace(other, tags={}, started=NOW)]), Delete)
 
 
 def test_each_application_follows_its_own_policy() -> None:

@@ -79,7 +79,7 @@ def test_a_set_is_finished_only_when_every_member_is_completed() -> None:
 
 def test_a_set_is_application_only_if_every_member_says_so_and_its_try_concluded() -> None:
     half = replace(WHOLE, members=(WHOLE.members[0], retag(WHOLE.members[1], consistency="crash")))
-    killed = snapshot_set(concluded=False)
+    killed = snapshot_set(concluded=False, consistency="application")
 
     assert WHOLE.consistency == "application"
     assert half.consistency == "crash"

@@ -7,8 +7,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from watchkeeper import loop
 
 if TYPE_CHECKING:
@@ -78,11 +76,10 @@ def _ended(ssm: SSMClient, command: str, host: str) -> Outcome | None:
         seen = ssm.get_command_invocation(CommandId=command, InstanceId=host)
     except ssm.exceptions.InvocationDoesNotExist:  # SSM may not know it yet, for a moment after SendCommand
         return None
-    except (ClientError, BotoCoreError):  # one unanswered look is not the end of the command
+    except Exception:  # one look that was not answered, or not understood, is not the end of the command
         logger.warning("command not read", extra={"command_id": command}, exc_info=True)
         return None
     if seen["Status"] in UNDER_WAY:
         return None
-    return Outcome(
-        seen["Status"], seen["ResponseCode"], seen["StandardOutputContent"], seen["StandardErrorContent"].strip()
-    )
+    output, error = seen.get("StandardOutputContent", ""), seen.get("StandardErrorContent", "")
+    return Outcome(seen["Status"], seen.get("ResponseCode", -1), output, error.strip())

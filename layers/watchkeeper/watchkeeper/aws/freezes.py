@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from watchkeeper import loop
 from watchkeeper.aws import commands
@@ -97,8 +97,8 @@ def begin(ssm: SSMClient, target: Target) -> Held | Released | Failed:
                 f"SSM throttles commands, and none was sent to {target.host}; the next look carries on"
             ) from error
         return Failed(f"SSM refused pre-script: {error}")
-    except BotoCoreError as error:
-        return Failed(f"SSM did not answer: {error}")
+    except Exception as error:  # whatever it was, post-script has to follow
+        return Failed(f"SSM did not answer: {error!r}")
     words = outcome.words
     if outcome.status == "Success" and "freezeId" in words:
         return Held(words["freezeId"], words.get("lsn", ""))
@@ -122,8 +122,8 @@ def end(ssm: SSMClient, target: Target, snapshots: Sequence[str]) -> Released | 
             outcome = commands.run(
                 ssm, target.host, target.document, parameters, seconds=POST_SECONDS, pause=POST_PAUSE
             )
-        except (ClientError, BotoCoreError) as error:
-            reason = f"post-script was not sent: {error}"
+        except Exception as error:  # told in the set's reason, if the other tries fail as well
+            reason = f"post-script was not sent: {error!r}"
             continue
         if outcome.status == "Success" or outcome.code == EXPIRED:
             return _released(outcome.words, was_held=outcome.status == "Success")
@@ -137,7 +137,7 @@ def _released(words: Mapping[str, Any], *, was_held: bool) -> Released:
     return Released(
         words.get("freezeId", ""),
         was_held and words.get("held") is True,
-        int(words.get("frozenMs", 0)),
+        int(words.get("frozenMs") or 0),
         words.get("lsn", ""),
         tuple(words.get("snapshotIds", "").split()),
     )

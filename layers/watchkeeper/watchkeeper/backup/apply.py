@@ -15,6 +15,7 @@ from watchkeeper.errors import NotYet, Refused, Skipped
 from watchkeeper.look import stamp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
@@ -85,10 +86,11 @@ def apply(clients: Clients, take: Take, look: Look, settings: Settings, began: d
             return _fall_back(clients, attempt, reason)
 
 
-def judge(held: Held, released: Released | Failed) -> tuple[str, str, int]:
+def judge(held: Held, ids: Sequence[str], released: Released | Failed) -> tuple[str, str, int]:
     """What a set is that was answered between these two: its word, the reason, and the freeze in milliseconds; pure.
 
-    It is `application` only if the freeze that began is the one that was found still held at the end.
+    It is `application` only if the freeze that began is the one that was found still held at the end, and ended by the
+    word of this very invocation: post-script is of a run, and another delivery of the run may have sent it before.
     """
     match released:
         case Failed(reason):
@@ -97,6 +99,8 @@ def judge(held: Held, released: Released | Failed) -> tuple[str, str, int]:
             return "crash", f"the freeze had ended after {frozen_ms} ms, by its lease or by somebody else", frozen_ms
         case Released(freeze=freeze, frozen_ms=frozen_ms) if freeze != held.freeze:
             return "crash", "the freeze that was thawed is not the one that the snapshots were taken in", frozen_ms
+        case Released(snapshots=told, frozen_ms=frozen_ms) if sorted(told) != sorted(ids):
+            return "crash", "another delivery of this run had thawed the database before", frozen_ms
         case Released(frozen_ms=frozen_ms):
             return "application", "frozen from before the snapshots began until they were answered", frozen_ms
 
@@ -111,8 +115,8 @@ def _take_frozen(clients: Clients, attempt: Attempt, target: Target, held: Held)
         taken = attempts.look_up_late(clients.ec2, attempt, problem)
         released = Failed("CreateSnapshots was not answered before the thaw")
     attempts.disown(clients.ec2, attempt, taken)
-    consistency, reason, frozen_ms = judge(held, released)
     ids = attempts.ids(attempt, taken)
+    consistency, reason, frozen_ms = judge(held, ids, released)
     conclusion = {tags.FROZEN_MS: str(frozen_ms), tags.LSN: held.lsn, tags.SECONDS: f"{seconds:.1f}"}
     raised = {tags.CONSISTENCY: consistency} if consistency == "application" else {}
     snapshots.tag(clients.ec2, ids, conclusion | raised)
@@ -122,7 +126,7 @@ def _take_frozen(clients: Clients, attempt: Attempt, target: Target, held: Held)
 def _complete(clients: Clients, attempt: Attempt, released: Released) -> Made:
     """An earlier delivery of this run was ended between thaw and tags; the host remembers what it had made."""
     found = attempts.look_up(clients.ec2, attempt.take.application, released.freeze)
-    if not set(released.snapshots) <= set(found.values()):
+    if not released.was_held or {found.get(volume) for volume in attempt.take.volumes} != set(released.snapshots):
         raise NotYet(f"EC2 does not yet show {', '.join(released.snapshots)}, which were made in this run")
     conclusion = {tags.FROZEN_MS: str(released.frozen_ms), tags.LSN: released.lsn, tags.CONSISTENCY: "application"}
     snapshots.tag(clients.ec2, released.snapshots, conclusion)

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from watchkeeper import tags
 from watchkeeper.aws import snapshots
@@ -64,7 +64,7 @@ def snapshot(once: EC2Client, attempt: Attempt, words: Mapping[str, str]) -> tup
         return snapshots.create(once, take.host.id, excluded, words), None
     except Exception as error:  # told after the thaw
         if not _was_refused(error):
-            with contextlib.suppress(ClientError, BotoCoreError):
+            with contextlib.suppress(Exception):
                 return look_up(once, take.application, attempt.id), error
         return {}, error
 

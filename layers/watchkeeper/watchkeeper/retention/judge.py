@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from watchkeeper import tags
 from watchkeeper.look import stamp
 from watchkeeper.retention.policy import ADVERBS, NOUNS, period
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.snapshots import Snapshot, SnapshotSet
     from watchkeeper.retention.policy import Policy, Unit
     from watchkeeper.retention.settings import Settings
 
@@ -132,8 +133,8 @@ def _superseded(
 def _judge_uncounted(one: SnapshotSet, counted: Sequence[SnapshotSet]) -> Verdict:
     """A set that cannot be restored goes once a newer one can; what EBS still copies would go only then anyway."""
     volumes = Counter(member.volume for member in one.members)
-    if twice := [volume for volume, times in volumes.items() if times > 1]:
-        return Keep(one, f"it has two snapshots of {', '.join(twice)}, which only a person can tell apart")
+    if reason := _why_a_person(one, volumes):
+        return Keep(one, reason)
     if any(member.state == "pending" for member in one.members):
         return Keep(one, "EBS is still copying it")
     if not counted or counted[0].started <= one.started:
@@ -143,6 +144,20 @@ def _judge_uncounted(one: SnapshotSet, counted: Sequence[SnapshotSet]) -> Verdic
     if not one.is_whole:
         return Delete(one, f"it has no snapshot of {', '.join(sorted(set(one.volumes) - set(volumes)))} any more")
     return Delete(one, "its attempt was ended before it said what it is")
+
+
+def _why_a_person(one: SnapshotSet, volumes: Mapping[str, int]) -> str | None:
+    """Why only a person can tell what this is."""
+    if twice := [volume for volume, times in volumes.items() if times > 1]:
+        return f"it has two snapshots of {', '.join(twice)}, which only a person can tell apart"
+    if not one.is_concluded and any(_says_more_than_crash(member) for member in one.members):
+        return "its tags contradict each other: somebody edited them"
+    return None
+
+
+def _says_more_than_crash(member: Snapshot) -> bool:
+    """Our own writes never say so without saying that the try ended: it is one call."""
+    return member.tags.get(tags.CONSISTENCY) != "crash" or tags.PROVEN_AT in member.tags
 
 
 def _rank(one: SnapshotSet) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from watchkeeper import tags
+from watchkeeper.aws.snapshots import FARTHEST_FROM_RUN
 from watchkeeper.errors import Refused
 from watchkeeper.retention.judge import Delete, Keep, judge
 from watchkeeper.retention.policy import Policy
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.snapshots import Snapshot, SnapshotSet
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.look import Look
     from watchkeeper.retention.judge import Verdict
@@ -63,11 +64,29 @@ def _plan_one(name: str, state: State, look: Look, settings: Settings, moment: d
         policy = read_policy(name, volumes, settings.policy)
     except Refused as refusal:
         return replace(_leave(name, sets, "its policy cannot be read"), refusal=str(refusal))
-    verdicts = judge(sets, policy, settings, moment)
+    verdicts = tuple(_spare(one, _loose(state)) for one in judge(sets, policy, settings, moment))
     drafted = Plan(name, str(policy), verdicts)
     if look.force or len(drafted.deletes) <= FEW or len(drafted.deletes) * 2 <= len(sets):
         return drafted
     return replace(drafted, refusal=_refuse_many(drafted))
+
+
+def _loose(state: State) -> list[Snapshot]:
+    """Snapshots with our tags that are of no whole set: what somebody edited may belong to what is left of one."""
+    broken = [one for sets in state.sets.values() for one in sets if not one.is_whole]
+    return [*state.strangers, *(member for one in broken for member in one.members)]
+
+
+def _spare(verdict: Verdict, loose: Sequence[Snapshot]) -> Verdict:
+    """Keeps what only looks broken, because the tags of its other snapshots were edited: these are there still."""
+    one = verdict.set
+    missing = set(one.volumes) - {member.volume for member in one.members}
+    theirs = [
+        other.id for other in loose if other.volume in missing and abs(other.started - one.started) <= FARTHEST_FROM_RUN
+    ]
+    if isinstance(verdict, Delete) and theirs:
+        return Keep(one, f"{', '.join(theirs)} may be of it, and has other tags: somebody edited them")
+    return verdict
 
 
 def read_policy(name: str, volumes: Sequence[Volume], stacks: Policy) -> Policy:
