@@ -45,7 +45,7 @@ build: .venv/sam/.made ## build the layer into .aws-sam, beside the functions, w
 deploy: build ## deploy with your AWS credentials; first: make deploy PARAMETERS='Email=you@example.com TimeZone=Europe/Berlin'
 	@$(SAM)/sam deploy $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
-# Containers reach this machine at docker0's address; with Docker Desktop, which has none, give any other: make local HOST=…
+# Containers reach this machine at docker0's address; with Docker Desktop, which has none, by a name that is put in for loopback.
 HOST = $(or $(shell ip -4 -o address show docker0 2>/dev/null | sed -nE 's/.* inet ([0-9.]+).*/\1/p'),127.0.0.1)
 local: build .venv/demo/.made ## serve the region for the AWS CLI and, with Docker, for `sam local invoke`
 	@.venv/demo/bin/python -m region --host $(HOST) --env-vars .aws-sam/env.json

@@ -72,7 +72,9 @@ def _tell(region: Region, url: str, host: str, env_vars: Path | None) -> None:
     print(USAGE.format(url=url, region=region.name, function=function, application=application), flush=True)
     if env_vars:
         functions = region.functions.deployed.values()
-        names = {region.stacks.logical(one.name): {**one.environment, "AWS_ENDPOINT_URL": url} for one in functions}
+        # From within a container loopback is the container; Docker Desktop has a name for this machine.
+        reached = url.replace("127.0.0.1", "host.docker.internal")
+        names = {region.stacks.logical(one.name): {**one.environment, "AWS_ENDPOINT_URL": reached} for one in functions}
         env_vars.parent.mkdir(parents=True, exist_ok=True)
         # Whoever waits for the file finds it whole.
         env_vars.with_suffix(".new").write_text(json.dumps(names, indent=2) + "\n")

@@ -70,6 +70,10 @@ class Database:
     def thaw(self, **parameters: str) -> Outcome:
         return self.command("post-script", **parameters)
 
+    def begin_thaw(self) -> InTheBackground:
+        """Send post-script without waiting for it."""
+        return InTheBackground(self.thaw)
+
     def begin(self, **parameters: Any) -> InTheBackground:
         """Start pre-script without waiting for it."""
         return InTheBackground(lambda: self.freeze(**parameters))

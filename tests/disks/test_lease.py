@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 STARTED = ["setpriv", "setsid"]
 RUN = ["sync", "mkfifo", *(f"fsfreeze {what}" for what in ("-f /wal", "-f /data", "-u /data", "-u /wal")), "rm", "mv"]
 
+PGBENCH = f"runuser -u postgres -- {BINARIES}/pgbench -n -c 2 -R 300 -T 100 postgres".split()
+
 # Stands in a command's place. When the keeper runs it at the step that was chosen, the keeper is killed, before or
 # after. Before, the command does its work all the same, late and out of reach, like one that waits in the kernel.
 WRAPPER = """#!/bin/bash
@@ -35,6 +38,10 @@ case $when in
   wait) touch /run/waits; while [ -e /run/waits ]; do sleep 0.02; done; exec "$real" "$@" ;;
 esac
 """
+
+
+# What the script does before its lease is armed: inspecting, and beginning a backup under load.
+BEFORE = 4
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +65,11 @@ def another_run(db: Database) -> None:
 def test_the_keeper_is_killed_at_a_step(db: Database, step: str) -> None:
     choose(db.host, step)
     with writing(db):
+        began = time.monotonic()
         db.freeze(leaseSeconds=str(BRIEF))
-        thawed = db.thaw()
+        thawed = db.begin_thaw()
+        assert db.is_writable(began + BEFORE + BRIEF + 1.5 - time.monotonic())
+        thawed = thawed.outcome()
 
         assert thawed.code != 0 or step.endswith("mv")  # which only makes the record of a freeze that was held
         assert_all_is_well(db)
@@ -123,6 +133,7 @@ def test_a_freeze_that_waits_for_a_slow_write_is_thawed_when_it_comes_at_last(st
         choose(stopped_db.host, "wait fsfreeze -f /wal")
         freezing = stopped_db.begin(leaseSeconds=str(BRIEF))
         assert kernel.until(stopped_db.host.path("/run/waits").exists, seconds=10)
+        bench = stopped_db.host.popen(*PGBENCH, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         kernel.freeze(slow)
         stopped_db.host.popen(
             "dd", "if=/dev/zero", "of=/wal/written", "bs=1M", "count=3", "oflag=direct", "status=none"
@@ -138,6 +149,8 @@ def test_a_freeze_that_waits_for_a_slow_write_is_thawed_when_it_comes_at_last(st
 
         kernel.thaw(slow)
         assert stopped_db.is_writable(2)
+        assert bench.poll() is None
+        stopped_db.host.call("pkill pgbench")
         assert_all_is_well(stopped_db)
 
 
@@ -189,11 +202,7 @@ def choose(host: Instance, chosen: str) -> None:
 @contextlib.contextmanager
 def writing(db: Database) -> Iterator[None]:
     """PostgreSQL is written to all the while, and goes on being written to afterwards."""
-    bench = db.host.popen(
-        *f"runuser -u postgres -- {BINARIES}/pgbench -n -c 2 -R 300 -T 100 postgres".split(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    bench = db.host.popen(*PGBENCH, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     yield
     assert bench.poll() is None
     db.host.call("pkill pgbench")

@@ -34,7 +34,7 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, An
 def client(service: str, variables: dict[str, Any]) -> Any:
     session = botocore.session.Session()
     session.set_credentials("any", "any")
-    url = variables["ShowStatusFunction"]["AWS_ENDPOINT_URL"]
+    url = variables["ShowStatusFunction"]["AWS_ENDPOINT_URL"].replace("host.docker.internal", "127.0.0.1")
     return session.create_client(service, "us-west-2", endpoint_url=url)  # whatever region the client is set to
 
 
