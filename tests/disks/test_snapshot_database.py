@@ -9,10 +9,20 @@ import pytest
 
 from region import Death, Failed, LostAnswer, Region, minutes
 from region.disks import Disks
+from region.disks.instance import EBS
 from tests.disks.conftest import TABLES
 from tests.disks.database import BINARIES, LEASE, Database
 from tests.disks.test_restore import AMCHECK, BALANCED
 from tests.disks.writers import Writers, missing
+from tests.runs import (  # noqa: F401 the tests among these hold in both forms
+    FUNCTION,
+    of_run,
+    test_a_run_makes_one_set_and_the_same_run_again_none,
+    test_a_run_that_was_killed_after_the_thaw_is_completed_by_its_retry,
+    test_a_set_whose_answer_was_lost_is_found_within_the_freeze,
+    test_what_ec2_refuses_is_thawed_and_raised,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +30,6 @@ if TYPE_CHECKING:
     from region.disks.instance import Instance
     from tests.disks.writers import Recorder
 
-FUNCTION = "snapshot_database"
 USER_DATA = "/var/lib/cloud/instance/user-data"
 ZONE = "eu-central-1a"
 
@@ -75,16 +84,16 @@ def database_of(region: Region) -> Database:
     return Database(region.machines, host, list(host.devices))
 
 
+@pytest.fixture
+def event(region: Region, db: Database) -> dict[str, Any]:
+    """One of a run that has no set yet: runs have a time to the second."""
+    return next_run(region)
+
+
 def next_run(region: Region) -> dict[str, str]:
     """An event of a run that has no set yet: runs have a time to the second."""
     time.sleep(1)
     return {"application": "smallpayroll", "time": region.clock.moment().strftime("%Y-%m-%dT%H:%M:%SZ")}
-
-
-def sets_of(region: Region, event: dict[str, str]) -> list[dict[str, str]]:
-    """The tags of the snapshots of a run whose try was concluded."""
-    tags = [{key.removeprefix("watchkeeper:"): word for key, word in one.tags} for one in region.world().snapshots]
-    return [words for words in tags if words["run"] == event["time"] and "frozen-ms" in words]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -105,7 +114,7 @@ def test_killed_at_a_write_the_database_is_writable_within_the_lease_and_the_nex
         answer = region.invoke(FUNCTION, event)
 
     assert [one["consistency"] for one in answer["made"]] in ([], ["application"])
-    assert [words["consistency"] for words in sets_of(region, event)] == ["application"]
+    assert [words(one)["consistency"] for one in of_run(region, event)] == ["application"]
     assert writers.longest_wait() < LEASE + 1
     assert (db.backups(), db.leftovers(), db.machines.frozen()) == (0, [], {})
 
@@ -129,7 +138,7 @@ def test_two_deliveries_at_the_same_moment_make_one_set(region: Region, db: Data
         both = [region.start(FUNCTION, event) for _ in range(2)]
         region.run(lambda: all(one.done for one in both), at_most=minutes(2))
 
-    assert [words["consistency"] for words in sets_of(region, event)] == ["application"]
+    assert [words(one)["consistency"] for one in of_run(region, event)] == ["application"]
     assert (db.backups(), db.leftovers(), db.machines.frozen()) == (0, [], {})
 
 
@@ -189,3 +198,37 @@ def restore(region: Region, snapshots: list[str], user_data: str) -> Database:
     restored = Database(region.machines, region.machines.hosts[host], [])
     wait(region, lambda: answers(restored.host), minutes(1))
     return restored
+
+
+def test_data_and_wal_on_two_volumes_are_one_call_within_one_freeze(region: Region, db: Database) -> None:
+    move_wal(region, db)
+    region.calls.clear()
+    event = next_run(region)
+    with Writers(db):
+        (made,) = region.invoke(FUNCTION, event)["made"]
+
+    snapshots = of_run(region, event)
+    assert made["consistency"] == "application"
+    assert len(snapshots) == len(made["snapshots"]) == 2
+    assert {one.freeze for one in snapshots} == {words(snapshots[0])["set"]}
+    assert [call.operation for call in region.calls].count("CreateSnapshots") == 1
+
+
+def move_wal(region: Region, db: Database) -> None:
+    """To a volume of its own, tagged as the first is. Nothing moves it back: it is the last test's."""
+    ec2: Any = region.client("ec2")
+    tags = [
+        {"Key": "watchkeeper:application", "Value": "smallpayroll"},
+        {"Key": "watchkeeper:role", "Value": "database"},
+    ]
+    specification = [{"ResourceType": "volume", "Tags": tags}]
+    volume = ec2.create_volume(AvailabilityZone=ZONE, Size=2, TagSpecifications=specification)["VolumeId"]
+    region.run(region.quiet, at_most=minutes(1))
+    ec2.attach_volume(VolumeId=volume, InstanceId=db.host.id, Device="/dev/sdw")
+    region.run(region.quiet, at_most=minutes(1))
+    cluster, wal = '"$(ls /ebs/pgsql/etc)" smallpayroll', f"{db.sql('SHOW data_directory')}/pg_wal"
+    db.host.call(
+        f"disk={EBS}{volume.replace('-', '')}; mkfs.xfs -q $disk; mkdir -p /wal; mount $disk /wal; "
+        f"pg_ctlcluster {cluster} stop -m fast; mv {wal} /wal/main; ln -s /wal/main {wal}; chown -R postgres /wal; "
+        f"pg_ctlcluster {cluster} start"
+    )

@@ -23,13 +23,20 @@ from region import (
     hours,
     minutes,
 )
+from tests.runs import (  # noqa: F401 the tests among these hold in both forms
+    FUNCTION,
+    test_a_run_makes_one_set_and_the_same_run_again_none,
+    test_a_run_that_was_killed_after_the_thaw_is_completed_by_its_retry,
+    test_a_set_whose_answer_was_lost_is_found_within_the_freeze,
+    test_what_ec2_refuses_is_thawed_and_raised,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from region.world import Snapshot
 
-FUNCTION = "snapshot_database"
 LEASE = 20
 
 # What differs between worlds that are the same: which try it was, and how long it took.
@@ -54,9 +61,9 @@ def open_region(seed: int = 7, **parameters: str) -> Iterator[Region]:
         yield region
 
 
-def words(snapshot: Snapshot) -> dict[str, str]:
-    """The tags of a snapshot, without their prefix."""
-    return {key.removeprefix("watchkeeper:"): value for key, value in snapshot.tags}
+@pytest.fixture
+def event(region: Region) -> dict[str, Any]:
+    return {"application": "smallpayroll", "time": this_minute(region)}
 
 
 def concluded(region: Region) -> list[Snapshot]:
