@@ -7,6 +7,7 @@ import importlib
 import os
 import shutil
 import sys
+import traceback
 from pathlib import Path
 
 from bench.figures import Machine, Part, write
@@ -24,8 +25,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def main() -> None:
-    """Measure all, into the file; or some, onto the standard output."""
+def main() -> int:
+    """Measure all, into the file; or some, onto the standard output. 1 if a part failed, which is then said there."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", help=f"some of {','.join(PARTS)}: shown, and not written to {FILE}")
     parser.add_argument(
@@ -36,11 +37,21 @@ def main() -> None:
     if unknown := set(chosen) - set(PARTS):
         parser.error(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     machine = Machine.now()
-    text = write({name: measure(name, arguments.times) for name in chosen}, machine)
+    parts: dict[str, Part | str] = {}
+    failures = 0
+    for name in chosen:
+        try:
+            parts[name] = measure(name, arguments.times)
+        except Exception as error:  # what the others took an hour to measure is not lost
+            traceback.print_exc()
+            parts[name] = f"It failed: {error}"
+            failures += 1
+    text = write(parts, machine)
     if arguments.only:
         sys.stdout.write(text)
     else:
         FILE.write_text(text)
+    return min(failures, 1)
 
 
 def measure(name: str, times: int | None) -> Part | str:
@@ -63,4 +74,4 @@ def why_not(commands: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
