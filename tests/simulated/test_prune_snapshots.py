@@ -403,7 +403,7 @@ def test_the_rest_of_a_half_deleted_set_and_of_failed_attempts_goes_when_a_day_o
     nights = [stock(region, f"{data} {wal}", DAY * age) for age in range(5)]
     region.client("ec2").delete_snapshot(SnapshotId=nights[3][0])
     for age in (0.5, 2.5):
-        stock(region, f"{data} {wal}", DAY * age, frozen_ms="", set=f"attempt {age}")
+        stock(region, f"{data} {wal}", DAY * age, frozen_ms="", consistency="crash", set=f"attempt {age}")
 
     answer = region.invoke(FUNCTION, {"dry_run": True})
     region.invoke(FUNCTION, {})
