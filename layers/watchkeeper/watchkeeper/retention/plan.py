@@ -50,7 +50,9 @@ def plan(state: State, look: Look, settings: Settings, now: datetime) -> list[Pl
     Sets are as old as they were at the look's time: with a time to come they would all look old, so then `now` counts.
     """
     moment = min(look.time, now)
-    return [_plan_one(name, state, look, settings, moment) for name in sorted(state.sets)]
+    loose = _loose(state)
+    plans = [_plan_one(name, state, look, settings, moment) for name in sorted(state.sets)]
+    return [replace(one, verdicts=tuple(_spare(verdict, loose) for verdict in one.verdicts)) for one in plans]
 
 
 def _plan_one(name: str, state: State, look: Look, settings: Settings, moment: datetime) -> Plan:
@@ -64,7 +66,7 @@ def _plan_one(name: str, state: State, look: Look, settings: Settings, moment: d
         policy = read_policy(name, volumes, settings.policy)
     except Refused as refusal:
         return replace(_leave(name, sets, "its policy cannot be read"), refusal=str(refusal))
-    verdicts = tuple(_spare(one, _loose(state)) for one in judge(sets, policy, settings, moment))
+    verdicts = judge(sets, policy, settings, moment)
     drafted = Plan(name, str(policy), verdicts)
     if look.force or len(drafted.deletes) <= FEW or len(drafted.deletes) * 2 <= len(sets):
         return drafted
@@ -80,13 +82,15 @@ def _loose(state: State) -> list[Snapshot]:
 def _spare(verdict: Verdict, loose: Sequence[Snapshot]) -> Verdict:
     """Keeps what only looks broken, because the tags of its other snapshots were edited: these are there still."""
     one = verdict.set
+    if isinstance(verdict, Keep) or one.is_whole:
+        return verdict
     missing = set(one.volumes) - {member.volume for member in one.members}
     theirs = [
         other.id for other in loose if other.volume in missing and abs(other.started - one.started) <= FARTHEST_FROM_RUN
     ]
-    if isinstance(verdict, Delete) and theirs:
-        return Keep(one, f"{', '.join(theirs)} may be of it, and has other tags: somebody edited them")
-    return verdict
+    return (
+        Keep(one, f"{', '.join(theirs)} may be of it, and has other tags: somebody edited them") if theirs else verdict
+    )
 
 
 def read_policy(name: str, volumes: Sequence[Volume], stacks: Policy) -> Policy:
