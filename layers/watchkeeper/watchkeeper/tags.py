@@ -17,6 +17,7 @@ ADDRESS = PREFIX + "address"
 KEEP = PREFIX + "keep"
 FILES = PREFIX + "files"
 PAUSED = PREFIX + "paused"
+INSTANCE_TYPES = PREFIX + "instance-types"
 
 RUN = PREFIX + "run"
 SET = PREFIX + "set"
@@ -26,15 +27,28 @@ FROZEN_MS = PREFIX + "frozen-ms"
 LSN = PREFIX + "lsn"
 SECONDS = PREFIX + "seconds-to-set"
 PROVEN_AT = PREFIX + "proven-at"
+ZONE = PREFIX + "zone"
+TYPES = PREFIX + "types"
+LOST = PREFIX + "lost"
+
+HOST = PREFIX + "host"
+REPLACED = PREFIX + "replaced"
+REFUSED = PREFIX + "refused"
+RESTORED_FROM = PREFIX + "restored-from"
+
+RETIRED = PREFIX + "retired"
+REPLACES = PREFIX + "replaces"
 
 DATABASE = "database"
 DATABASE_HOST = "database-host"
+DATABASE_LAUNCH = "database-launch"
 SNAPSHOT = "snapshot"
 NOT_OURS = "not-ours"
 
-WRITTEN_BY_PEOPLE = (APPLICATION, ROLE, ADDRESS, KEEP, FILES, PAUSED)
-WRITTEN_BY_WATCHKEEPER = (RUN, SET, VOLUMES, CONSISTENCY, FROZEN_MS, LSN, SECONDS, PROVEN_AT)
-ROLES = (DATABASE, DATABASE_HOST, "web-node", "web-pool", "database-launch", SNAPSHOT, NOT_OURS)
+WRITTEN_BY_PEOPLE = (APPLICATION, ROLE, ADDRESS, KEEP, FILES, PAUSED, INSTANCE_TYPES)
+WRITTEN_ON_SNAPSHOTS = (RUN, SET, VOLUMES, CONSISTENCY, FROZEN_MS, LSN, SECONDS, PROVEN_AT, ZONE, TYPES, LOST)
+WRITTEN_BY_WATCHKEEPER = (*WRITTEN_ON_SNAPSHOTS, HOST, REPLACED, REFUSED, RESTORED_FROM, RETIRED, REPLACES)
+ROLES = (DATABASE, DATABASE_HOST, "web-node", "web-pool", DATABASE_LAUNCH, SNAPSHOT, NOT_OURS)
 
 # A resource takes 50 tags at most: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
 MOST = 50

@@ -9,6 +9,7 @@ from watchkeeper import tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
@@ -18,15 +19,35 @@ if TYPE_CHECKING:
 THERE = ("pending", "running", "stopping", "stopped")
 
 
+# What the tag of an Auto Scaling group on its instances is called:
+# https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html
+GROUP = "aws:autoscaling:groupName"
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
-    """An EC2 instance; `volumes` are all that are attached to it, `root` the one that it boots from."""
+    """An EC2 instance; `volumes` are all that are attached to it, `root` the one that it boots from.
+
+    `devices` are the names of all by volume; `dying` those that are deleted with it. `launched` is when it was started
+    last. `reason` is the code of why it is in its state, `since` EC2's sentence of when it came into it.
+    """
 
     id: str
     state: str
     root: str | None = None
     volumes: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, str] = field(default_factory=dict)
+    dying: tuple[str, ...] = ()
+    launched: datetime | None = None
+    reason: str = ""
+    since: str = ""
+    token: str = ""
+    zone: str = ""
+    address: str = ""
+    type: str = ""
+    is_spot: bool = False
+    is_managed: bool = False
 
     @property
     def application(self) -> str:
@@ -41,17 +62,30 @@ class Host:
     @classmethod
     def from_boto(cls, instance: InstanceTypeDef) -> Host:
         """A host as DescribeInstances answers it."""
-        devices = {
-            mapping.get("DeviceName", ""): mapping["Ebs"]["VolumeId"]
+        blocks = {
+            mapping.get("DeviceName", ""): mapping["Ebs"]
             for mapping in instance.get("BlockDeviceMappings", [])
             if "VolumeId" in mapping.get("Ebs", {})
         }
+        devices = {block["VolumeId"]: name for name, block in blocks.items()}
+        roots = [volume for volume, name in devices.items() if name == instance.get("RootDeviceName")]
         return cls(
             instance["InstanceId"],
             instance["State"]["Name"],
-            devices.get(instance.get("RootDeviceName", "")),
-            tuple(sorted(devices.values())),
+            roots[0] if roots else None,
+            tuple(sorted(devices)),
             tags.read(instance.get("Tags", [])),
+            devices,
+            tuple(sorted(block["VolumeId"] for block in blocks.values() if block.get("DeleteOnTermination"))),
+            instance.get("LaunchTime"),
+            instance.get("StateReason", {}).get("Code", ""),
+            instance.get("StateTransitionReason", ""),
+            instance.get("ClientToken", ""),
+            instance.get("Placement", {}).get("AvailabilityZone", ""),
+            instance.get("PrivateIpAddress", ""),
+            instance.get("InstanceType", ""),
+            instance.get("InstanceLifecycle") == "spot",
+            instance.get("Operator", {}).get("Managed", False),
         )
 
 

@@ -12,12 +12,26 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import FilterTypeDef, VolumeTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, VolumeAttachmentTypeDef, VolumeTypeDef
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Where a volume is attached, or still is: `attaching`, `attached`, `detaching` or `busy`, since when."""
+
+    host: str
+    state: str
+    device: str = ""
+    since: datetime | None = None
+    is_deleted_with_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """An EBS volume that is tagged as a database's; `host` is the instance that it is attached to."""
+    """An EBS volume that is tagged as a database's; `host` is the instance that it is attached to.
+
+    `is_shared` may be attached to several at once (Multi-Attach), `is_managed` belongs to a service of AWS.
+    """
 
     id: str
     application: str
@@ -25,21 +39,38 @@ class Volume:
     host: str | None = None
     size_gib: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
+    state: str = "in-use"
+    attachment: Attachment | None = None
+    zone: str = ""
+    type: str = "gp3"
+    iops: int = 0
+    throughput: int = 0
+    key: str = ""
+    is_shared: bool = False
+    is_managed: bool = False
 
     @classmethod
     def from_boto(cls, volume: VolumeTypeDef) -> Volume:
         """A volume as DescribeVolumes answers it. Only Multi-Attach ones have several attachments; the first counts."""
         words = tags.read(volume.get("Tags", []))
-        attachments = [
-            one for one in volume.get("Attachments", []) if one.get("State") in ("attaching", "attached", "busy")
-        ]
+        holding = [one for one in volume.get("Attachments", []) if one.get("State") != "detached"]
+        attachment = _attachment(holding[0]) if holding else None
         return cls(
             volume["VolumeId"],
             words.get(tags.APPLICATION, ""),
             volume["CreateTime"],
-            attachments[0].get("InstanceId") if attachments else None,
+            attachment.host if attachment and attachment.state != "detaching" else None,
             volume["Size"],
             words,
+            volume["State"],
+            attachment,
+            volume["AvailabilityZone"],
+            volume.get("VolumeType", "gp3"),
+            volume.get("Iops", 0),
+            volume.get("Throughput", 0),
+            volume.get("KmsKeyId", ""),
+            volume.get("MultiAttachEnabled", False),
+            volume.get("Operator", {}).get("Managed", False),
         )
 
 
@@ -63,3 +94,13 @@ def _find(ec2: EC2Client, filters: Sequence[FilterTypeDef]) -> list[Volume]:
     pages = ec2.get_paginator("describe_volumes").paginate(Filters=filters, PaginationConfig={"PageSize": 1000})
     found = [Volume.from_boto(volume) for page in pages for volume in page["Volumes"]]
     return sorted(found, key=lambda volume: volume.id)
+
+
+def _attachment(attachment: VolumeAttachmentTypeDef) -> Attachment:
+    return Attachment(
+        attachment.get("InstanceId", ""),
+        attachment.get("State", ""),
+        attachment.get("Device", ""),
+        attachment.get("AttachTime"),
+        attachment.get("DeleteOnTermination", False),
+    )
