@@ -1,0 +1,1 @@
+"""Replacing dead database hosts: observe, plan, apply."""
