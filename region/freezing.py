@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import random
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from region.machines import Done, Outcome
+from region.host import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from region.clock import Clock
+    from region.host import Host
     from region.process import Event
 
 SCRIPT_SECONDS = (0.05, 0.2)
@@ -37,48 +37,18 @@ class Keeper:
     alive: bool = True
 
 
-@dataclass(slots=True)
-class Host:
-    """A machine. Tests set `refuses` (code, sentence), `postgres`, `database` (what PostgreSQL lies on), `slow`."""
-
-    on: bool = True
-    boots: int = 1
-    agent: bool = True
-    postgres: bool = True
-    refuses: tuple[int, str] | None = None
-    database: frozenset[str] = frozenset()
-    slow: float = 0
-    volumes: dict[str, str] = field(default_factory=dict)
-    mounted: set[str] = field(default_factory=set)
-    keeper: Keeper | None = None
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, slots=True)
-class Command:
-    """One run of the document. A host that lost power meanwhile says nothing more."""
-
-    host: Host
-    parameters: Mapping[str, str]
-    done: Done
-    boots: int
+class Freeze(Command):
+    """One run of the document."""
 
     @property
     def execution(self) -> str:
         """The id of the run that it is for."""
         return self.parameters["executionId"]
 
-    @property
-    def volumes(self) -> tuple[str, ...]:
-        """The set; without one, all that the host has."""
-        return tuple(self.parameters["volumeIds"].split() or self.host.volumes)
-
     def answer(self, code: int, sentence: str = "", **words: Any) -> None:
-        """One line of JSON, and the sentence if it failed."""
-        if self.host.boots == self.boots:
-            line = json.dumps({"executionId": self.execution, **({"error": sentence} if sentence else {}), **words})
-            status = "Failed" if code else "Success"
-            self.done(Outcome(status, code, f"{line}\n", f"{sentence}\n" if sentence else ""))
+        """The same line, with the run's id."""
+        Command.answer(self, code, sentence, executionId=self.execution, **words)
 
 
 class Freezing:
@@ -90,7 +60,7 @@ class Freezing:
         self._random = random.Random(seed)
         self._wal = 0x1000028
 
-    def run(self, command: Command) -> None:
+    def run(self, command: Freeze) -> None:
         """Begin a command."""
         roles = {"pre-script": self._pre, "post-script": self._post, "dry-run": self._check}
         self._after(SCRIPT_SECONDS, command, lambda: roles[command.parameters["command"]](command))
@@ -99,9 +69,14 @@ class Freezing:
         """The host loses its power: all that ran is gone, and what was in /run."""
         for volume in host.volumes:
             self.frozen.pop(volume, None)
+        self.hang(host)
+        host.records = {}
+
+    def hang(self, host: Host) -> None:
+        """Nothing runs on: what is frozen stays frozen, since the lease does not run out either."""
         if host.keeper and host.keeper.lease:
             host.keeper.lease.cancel()
-        host.on, host.boots, host.keeper, host.records = False, host.boots + 1, None, {}
+        host.keeper = None
 
     def kill(self, host: Host) -> None:
         """SIGKILL for the keeper. The lease is another process, and thaws when it notices."""
@@ -111,13 +86,13 @@ class Freezing:
             if keeper.lease:
                 self.clock.after(self._random.uniform(*NOTICE_SECONDS), lambda: self._expire(host, keeper))
 
-    def _check(self, command: Command) -> None:
+    def _check(self, command: Freeze) -> None:
         if self._is_ready(command):
             command.answer(0, mounts=["/database"], dataDirectory="/database/main")
 
-    def _is_ready(self, command: Command) -> bool:
+    def _is_ready(self, command: Freeze) -> bool:
         host, lacks = command.host, ""
-        if not host.postgres:
+        if not host.postgres or set(command.volumes) - host.served:
             lacks = f"No PostgreSQL runs on {' '.join(command.volumes)}."
         for volume in command.volumes:
             if volume not in host.volumes:
@@ -128,7 +103,7 @@ class Freezing:
             command.answer(*(host.refuses or (206, lacks)))
         return not (host.refuses or lacks)
 
-    def _pre(self, command: Command) -> None:
+    def _pre(self, command: Freeze) -> None:
         host, record = command.host, command.host.records.get(command.execution, {})
         if host.keeper:
             return command.answer(204, "Another freeze is under way.", finished=False)
@@ -143,7 +118,7 @@ class Freezing:
             self._after(BACKUP_START_SECONDS, command, lambda: self._freeze(command, keeper))
         return None
 
-    def _freeze(self, command: Command, keeper: Keeper) -> None:
+    def _freeze(self, command: Freeze, keeper: Keeper) -> None:
         """The lease is armed before the file systems begin to freeze, which lasts as long as writes are under way."""
         if self._gave_up(command, keeper):
             return
@@ -152,7 +127,7 @@ class Freezing:
         keeper.lease = self.clock.after(lease, lambda: self._expire(command.host, keeper))
         self._after((seconds + command.host.slow,) * 2, command, lambda: self._hold(command, keeper))
 
-    def _gave_up(self, command: Command, keeper: Keeper) -> bool:
+    def _gave_up(self, command: Freeze, keeper: Keeper) -> bool:
         if command.host.keeper is not keeper:
             command.answer(205, "Given up before it was complete.")
         elif not keeper.alive:
@@ -160,7 +135,7 @@ class Freezing:
             command.answer(201, "The keeper was killed.")
         return command.host.keeper is not keeper
 
-    def _hold(self, command: Command, keeper: Keeper) -> None:
+    def _hold(self, command: Freeze, keeper: Keeper) -> None:
         if command.host.keeper is not keeper:
             why = "The freeze took longer than the lease." if keeper.alive else "The keeper was killed."
             return command.answer(201, why)
@@ -194,7 +169,7 @@ class Freezing:
         host.keeper = None
         return len(held) == len(keeper.volumes)
 
-    def _post(self, command: Command) -> None:
+    def _post(self, command: Freeze) -> None:
         host, keeper = command.host, command.host.keeper
         if keeper and keeper.execution != command.execution:
             command.answer(204, "Another freeze is under way.", finished=False)
@@ -204,7 +179,7 @@ class Freezing:
         else:
             self._after(THAW_SECONDS, command, lambda: self._end(command, keeper))
 
-    def _end(self, command: Command, keeper: Keeper | None) -> None:
+    def _end(self, command: Freeze, keeper: Keeper | None) -> None:
         host = command.host
         if keeper and host.keeper is keeper and keeper.alive:
             host.records[keeper.execution] = {
@@ -225,12 +200,8 @@ class Freezing:
         else:
             command.answer(203, "The lease ran out before.", **record)
 
-    def _after(self, seconds: tuple[float, float], command: Command, happen: Callable[[], object]) -> None:
-        def still() -> None:
-            if command.host.boots == command.boots:
-                happen()
-
-        self.clock.after(self._random.uniform(*seconds), still)
+    def _after(self, seconds: tuple[float, float], command: Freeze, happen: Callable[[], object]) -> None:
+        command.later(self.clock, self._random.uniform(*seconds), happen)
 
     def _milliseconds(self, keeper: Keeper) -> int:
         return round((self.clock.now() - keeper.began) * 1000)

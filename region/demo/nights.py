@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from region import Region, Simulated
-    from region.freezing import Host
+    from region.host import Host
     from region.world import Snapshot
 
 NIGHTS = 30

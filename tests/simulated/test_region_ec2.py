@@ -132,6 +132,7 @@ class TestVolumes:
         assert attachment() == ["attaching"]
         region.run(region.quiet)
         assert attachment() == ["attached"]
+        region.machines.unmount(host)
         assert ec2.detach_volume(VolumeId=volume)["State"] == "detaching"
         region.run(region.quiet)
         assert attachment() == []

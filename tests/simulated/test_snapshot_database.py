@@ -192,7 +192,7 @@ def test_a_set_that_lacks_a_volume_which_left_meanwhile_does_not_count(region: R
     host(region).slow = 8
     invocation = region.start(FUNCTION, {"application": "smallpayroll"})
     region.run(lambda: host(region).keeper is not None, at_most=minutes(2))
-    region.client("ec2").detach_volume(VolumeId=wal)
+    region.client("ec2").detach_volume(VolumeId=wal, Force=True)
     region.run(invocation, at_most=minutes(10))
 
     assert f"lacks {wal}" in str(invocation.error)

@@ -1,0 +1,194 @@
+"""What documents/start_database.yaml does on a host, played: one start at a time, the record, the probe."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from region.servers import Servers, is_deceived
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from region.clock import Clock
+    from region.host import Command, Disk, Host
+
+FAILED, RECOVERING, UNFIT = 210, 211, 212
+SCRIPT_SECONDS = (0.05, 0.2)
+MOUNT_SECONDS = (0.05, 0.5)
+RECOVERY_SECONDS = (0.5, 3.0)
+LOCK_SECONDS = 60
+DISK_SECONDS = 30
+PROBE_SECONDS = 5
+MAJOR = "16"
+
+
+class Starting:
+    """The starts of all hosts. `frozen` has the volumes whose file systems are frozen now."""
+
+    def __init__(self, seed: int, servers: Servers, frozen: Mapping[str, str]) -> None:
+        self.clock: Clock
+        self._servers = servers
+        self._frozen = frozen
+        self._random = random.Random(f"starts {seed}")
+        self.roles = {"start": self._enter, "record": self._record, "probe": self._probe}
+
+    def run(self, command: Command) -> None:
+        """Begin a command."""
+        role = self.roles[command.parameters["command"]]
+        self._after(SCRIPT_SECONDS, command, lambda: role(command))
+
+    def _enter(self, command: Command, patience: float = LOCK_SECONDS) -> None:
+        """One start at a time: another waits for the lock."""
+        if not command.host.starting:
+            command.host.starting = True
+            self._await_disks(command, DISK_SECONDS)
+        elif patience > 0:
+            command.later(self.clock, 1, lambda: self._enter(command, patience - 1))
+        else:
+            command.answer(FAILED, f"Another start has been under way for {LOCK_SECONDS} s.")
+
+    def _await_disks(self, command: Command, patience: float) -> None:
+        away = [volume for volume in command.volumes if volume not in command.host.volumes]
+        if not away:
+            self._check(command)
+        elif patience > 0:
+            command.later(self.clock, 1, lambda: self._await_disks(command, patience - 1))
+        else:
+            self._end(command, FAILED, f"{' '.join(away)} did not appear on this host within {DISK_SECONDS} s.")
+
+    def _check(self, command: Command) -> None:
+        host = command.host
+        if unfit := host.unfit or self._find_unfit(host, command.volumes):
+            self._end(command, UNFIT, unfit)
+        elif failure := _take_failure(host):
+            self._end(command, FAILED, failure)
+        elif host.postgres and set(command.volumes) <= host.served:
+            self._await_recovery(command, {"mountMs": 0, "recoveryMs": 0})
+        else:
+            mounting = self._random.uniform(*MOUNT_SECONDS)
+            command.later(self.clock, mounting, lambda: self._start(command, mounting))
+
+    def _find_unfit(self, host: Host, volumes: tuple[str, ...]) -> str:
+        """What a retry would find again."""
+        disks, given = [self._disk(volume) for volume in volumes], " ".join(volumes)
+        bare = [volume for volume, disk in zip(volumes, disks, strict=True) if not disk.recorded]
+        lacking = frozenset().union(*(disk.recorded for disk in disks)) - {disk.part for disk in disks}
+        if bare or not disks:
+            return f"No record of a database lies on {' '.join(bare)}."
+        if len({disk.cluster for disk in disks}) > 1:
+            return f"{given} are of different clusters: {' '.join(sorted({disk.cluster for disk in disks}))}."
+        if lacking:
+            return f"The database lies on {' '.join(sorted(lacking))} as well, which is not among {given}."
+        if host.served and not set(volumes) & host.served:
+            return f"A database of {' '.join(sorted(host.served))} runs here, not that of {given}."
+        return ""
+
+    def _start(self, command: Command, mounting: float) -> None:
+        host, seconds = command.host, self._random.uniform(*RECOVERY_SECONDS)
+        seconds = seconds if host.recovering is None else host.recovering
+        stopped = ["16/main"] if is_deceived(host) else []
+        host.empty_cluster = False
+        self._begin_timeline(command)
+        self._servers.serve(host, command.volumes, seconds)
+        words: dict[str, Any] = {"mountMs": round(mounting * 1000), "recoveryMs": round(seconds * 1000)}
+        self._await_recovery(command, words | ({"stopped": stopped} if stopped else {}))
+
+    def _begin_timeline(self, command: Command) -> None:
+        """A new timeline, once for a snapshot: the volume remembers which it was."""
+        snapshot = command.parameters.get("newTimeline", "")
+        for disk in map(self._disk, command.volumes):
+            if snapshot and snapshot not in disk.begun:
+                disk.timeline, disk.begun = disk.timeline + 1, disk.begun | {snapshot}
+
+    def _await_recovery(self, command: Command, words: Mapping[str, Any]) -> None:
+        patience = float(command.parameters.get("waitSeconds", "45"))
+        left = command.host.ready - self.clock.now()
+        if left <= patience:
+            command.later(self.clock, max(0.0, left), lambda: self._prove(command, words))
+        else:
+            command.later(self.clock, patience, lambda: self._tell_recovery(command, patience))
+
+    def _tell_recovery(self, command: Command, seconds: float) -> None:
+        sentence = "PostgreSQL still replays what was written before the crash."
+        self._end(command, RECOVERING, sentence, recovering=True, seconds=round(seconds))
+
+    def _prove(self, command: Command, words: Mapping[str, Any]) -> None:
+        host, volumes = command.host, command.volumes
+        if lacks := self._find_lack(host, volumes):
+            self._end(command, FAILED, f"PostgreSQL was started, but {lacks}")
+        else:
+            standby: dict[str, Any] = {"standby": True} if host.standby else {}
+            self._end(command, 0, **words, **self._describe(volumes), fullPercent=host.full_percent, **standby)
+
+    def _describe(self, volumes: tuple[str, ...]) -> dict[str, Any]:
+        disk = self._disk(volumes[0])
+        return {
+            "timeline": disk.timeline,
+            "lsn": f"0/{0x3000000 + 0x100 * disk.acknowledged:X}",
+            "systemIdentifier": disk.cluster,
+            "dataDirectory": "/database/main",
+            "major": MAJOR,
+            "writable": True,
+        }
+
+    def _find_lack(self, host: Host, volumes: tuple[str, ...]) -> str:
+        """Why the database of these volumes takes no write here, in the end of a sentence."""
+        if is_deceived(host):
+            return f"the server that runs does not lie on {' '.join(volumes)}."
+        if not host.postgres or not volumes or set(volumes) - host.served:
+            return f"no PostgreSQL runs on {' '.join(volumes)}."
+        if self.clock.now() < host.ready:
+            return "it still replays what was written before the crash."
+        if host.full_percent >= 100:
+            return "there is no space left on its volume."
+        if host.read_only:
+            return "its file system is read-only."
+        return "it answers no write: its file system is frozen." if set(self._frozen) & host.served else ""
+
+    def _end(self, command: Command, code: int, sentence: str = "", **words: Any) -> None:
+        command.host.starting = False
+        command.answer(code, sentence, **words)
+
+    def _record(self, command: Command) -> None:
+        """What `start` on another host will know."""
+        host, volumes = command.host, command.volumes
+        lies = host.served if set(volumes) - host.served else host.database or frozenset(volumes)
+        if not host.postgres or not volumes or lies != set(volumes):
+            there = " ".join(sorted(lies)) or "no volume"
+            return command.answer(FAILED, f"PostgreSQL lies on {there} here, not on exactly {' '.join(volumes)}.")
+        disks = [self._disk(volume) for volume in volumes]
+        for disk in disks:
+            disk.recorded = frozenset(one.part for one in disks)
+        return command.answer(0, **self._describe(volumes), warnings=list(host.warnings))
+
+    def _probe(self, command: Command, patience: float = PROBE_SECONDS) -> None:
+        """Whether it takes a write. One that meets a freeze waits a while for its end."""
+        host, volumes = command.host, command.volumes
+        lack = self._find_lack(host, volumes)
+        if lack and set(self._frozen) & host.served and patience > 0:
+            return command.later(self.clock, 1, lambda: self._probe(command, patience - 1))
+        recovering = bool(host.served) and self.clock.now() < host.ready
+        words: dict[str, Any] = {
+            "writable": not lack and not host.standby,
+            "standby": host.standby,
+            "recovering": recovering,
+        }
+        error: dict[str, Any] = {"error": f"Not writable: {lack}"} if lack else {}
+        return command.answer(0, **words, fullPercent=host.full_percent, **error)
+
+    def _disk(self, volume: str) -> Disk:
+        return self._servers.disks[volume]
+
+    def _after(self, seconds: tuple[float, float], command: Command, happen: Callable[[], object]) -> None:
+        command.later(self.clock, self._random.uniform(*seconds), happen)
+
+
+def _take_failure(host: Host) -> str:
+    """The sentence of a start that fails, of which there may be so many."""
+    if isinstance(host.start_fails, str):
+        return host.start_fails
+    if host.start_fails > 0:
+        host.start_fails -= 1
+        return "PostgreSQL did not start. FATAL:  could not create any TCP/IP sockets"
+    return ""
