@@ -662,6 +662,19 @@ def test_a_run_of_another_hour_is_refused(region: Region) -> None:
         region.invoke(FUNCTION, {"time": late.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
 
+def test_a_set_tells_what_its_volumes_were_and_where(region: Region) -> None:
+    """When they are lost, nothing else says it."""
+    (volume,) = [one for one in region.world().volumes if "database" in words_of(one.tags).values()]
+    seen = region.client("ec2").describe_volumes(VolumeIds=[volume.id])["Volumes"][0]
+
+    region.invoke(FUNCTION, {})
+
+    (snapshot,) = region.world().snapshots
+    told = words(snapshot)
+    assert (told["zone"], told["host"]) == (seen["AvailabilityZone"], host_id(region))
+    assert told["types"] == f"{seen['VolumeType']}/{seen.get('Iops', 0)}/{seen.get('Throughput', 0)}"
+
+
 def test_fifty_tags_at_most_and_ours_come_first(region: Region) -> None:
     (volume,) = [one for one in region.world().volumes if "database" in words_of(one.tags).values()]
     theirs = [{"Key": f"team-{number:02}", "Value": "x"} for number in range(45)]
@@ -670,8 +683,9 @@ def test_fifty_tags_at_most_and_ours_come_first(region: Region) -> None:
     (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
 
     (snapshot,) = region.world().snapshots
-    assert len(snapshot.tags) <= 50
-    assert {"application", "role", "run", "set", "volumes", "consistency", "frozen-ms"} <= set(words(snapshot))
+    assert len(snapshot.tags) <= 48  # `paused` and `lost` may be added
+    assert {"application", "role", "run", "set", "volumes", "zone", "types", "host"} <= set(words(snapshot))
+    assert {"consistency", "frozen-ms"} <= set(words(snapshot))
     assert made["tags_left_out"] > 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -170,6 +171,16 @@ def test_peoples_tags_go_along_and_reserved_ones_do_not() -> None:
 
     assert isinstance(verdict, Take)
     assert verdict.words == {"team": "pay"}
+
+
+def test_what_it_takes_to_make_such_volumes_again_goes_along_in_their_order() -> None:
+    data = replace(volume(DATA), type="io2", iops=16000)
+    wal = replace(volume(WAL), type="gp3", iops=3000, throughput=125)
+
+    verdict = decide(state(data, wal, hosts=(host(volumes=(DATA, WAL)),)))
+
+    assert isinstance(verdict, Take)
+    assert verdict.types == ("io2/16000/0", "gp3/3000/125")
 
 
 def test_the_age_is_the_worst_of_all_and_counts_only_finished_application_sets() -> None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from watchkeeper.backup.plan import Take
 
-# Besides people's own tags a snapshot carries ours: six at creation, four later, and room for `paused`.
-MOST_OF_THEIRS = tags.MOST - 11
+# Besides people's own tags a snapshot carries ours: nine at creation, five later, and room for `paused`.
+MOST_OF_THEIRS = tags.MOST - 15
 
 SERVER_ERROR = 500
 
@@ -102,6 +102,9 @@ def words(attempt: Attempt) -> tuple[dict[str, str], int]:
         tags.SET: attempt.id,
         tags.VOLUMES: " ".join(take.volumes),
         tags.CONSISTENCY: "crash",
+        tags.ZONE: take.host.zone,
+        tags.TYPES: " ".join(take.types),
+        tags.HOST: take.host.id,
     }
     return ours | theirs, len(take.words) - len(theirs)
 

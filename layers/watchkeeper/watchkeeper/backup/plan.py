@@ -32,11 +32,15 @@ MOST_EXCLUDED = 40
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A set is to be made of these volumes of this host: frozen, or what is said `otherwise`."""
+    """A set is to be made of these volumes of this host: frozen, or what is said `otherwise`.
+
+    `types` are what it takes to make volumes like these again, one each: type, IOPS and MiB/s.
+    """
 
     application: str
     host: Host
     volumes: tuple[str, ...]
+    types: tuple[str, ...]
     words: Mapping[str, str]
     reason: str
     is_freezable: bool = True
@@ -159,6 +163,7 @@ def _judge_take(
         name,
         host,
         tuple(volume.id for volume in some),
+        tuple(f"{volume.type}/{volume.iops}/{volume.throughput}" for volume in some),
         _theirs(some),
         "overdue" if look.if_overdue else "asked for",
         is_running,
