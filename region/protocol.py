@@ -1,4 +1,4 @@
-"""Answers and errors of AWS as its services send them: XML for EC2, JSON for the others that the region answers."""
+"""Answers and errors of AWS as its services send them: XML for EC2 and Route 53, JSON for the others answered here."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def answer(body: bytes | str, status: int = 200, headers: Mapping[str, str] | No
 
 
 def write(operation: OperationModel, result: Mapping[str, Any]) -> AWSResponse:
-    """An operation's result, as EC2 (XML) or a JSON service sends it."""
-    if operation.service_model.protocol != "ec2":
+    """An operation's result, as EC2 and Route 53 (XML) or a JSON service sends it."""
+    if operation.service_model.protocol not in ("ec2", "rest-xml"):
         return answer(json.dumps(result, default=datetime.timestamp))
     shape = operation.output_shape
     return answer(f"<{operation.name}Response>{_xml(shape, result) if shape else ''}</{operation.name}Response>")
@@ -54,7 +54,7 @@ def refuse(operation: OperationModel, code: str, message: str, status: int = 400
     error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     if protocol == "ec2":
         return answer(f"<Response><Errors>{error}</Errors></Response>", status)
-    if "query" in protocol:
+    if protocol in ("query", "rest-xml"):
         return answer(f"<ErrorResponse>{error}</ErrorResponse>", status)
     return answer(json.dumps({"__type": code, "message": message}), status, {"x-amzn-ErrorType": code})
 
@@ -69,7 +69,8 @@ def _xml(shape: Any, value: Any) -> str:
             for name in (members[key].serialization.get("name", key),)
         )
     if shape.type_name == "list":
-        return "".join(f"<item>{_xml(shape.member, item)}</item>" for item in value)
+        name = shape.member.serialization.get("name", "item")
+        return "".join(f"<{name}>{_xml(shape.member, item)}</{name}>" for item in value)
     if shape.type_name == "timestamp":
         return str(value.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z")
     return str(value).lower() if shape.type_name == "boolean" else escape(str(value))

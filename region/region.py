@@ -13,8 +13,10 @@ from moto.core.model_instances import reset_model_data
 from moto.core.models import botocore_stubber
 from moto.ec2.models import ec2_backends
 from moto.moto_api._internal import mock_random
+from moto.route53.models import route53_backends
 from moto.ssm.models import ssm_backends
 
+from region.addresses import Addresses, Route53
 from region.bus import ACCOUNT, Bus
 from region.calls import Wire
 from region.clock import Clock
@@ -59,6 +61,7 @@ class Region:
         self.seconds = 0.0
         self.wire = Wire(self, NAME)
         self.commands = Commands(self)
+        self.addresses = Addresses(self)
         self.place = place(NAME)
         self.bus = Bus(self)
         self.functions = Functions(self)
@@ -86,12 +89,15 @@ class Region:
             self.wire.answers["ec2", name] = self.wire.alone(own)
         for name, own in self.commands.answers().items():
             self.wire.answers["ssm", name] = self.wire.alone(own)
+        for name, own in self.addresses.answers().items():
+            self.wire.answers["route53", name] = self.wire.alone(own)
         self.wire.answers["lambda", "Invoke"] = self.functions.answer_invoke
 
     def _take_over_moto(self) -> None:
         """Swap the classes of moto's backends, and draw ids and botocore's waits from the seed."""
         own: dict[Any, type] = {
             ec2_backends: type("EC2", (EC2,), {"home": self}),
+            route53_backends: type("Route53", (Route53,), {"home": self}),
             ssm_backends: type("SSM", (SSM,), {"home": self}),
         }
         for backends, backend in own.items():
@@ -196,6 +202,10 @@ class Region:
     def alarms(self) -> Mapping[str, str]:
         """The alarms by name, with their state now."""
         return self.watch.alarms
+
+    def resolve(self, name: str) -> str | None:
+        """The address that clients find under a name now; see region/addresses.py."""
+        return self.addresses.resolve(name)
 
     def queue(self, name: str) -> list[dict[str, Any]]:
         """The messages that wait in a queue, oldest first."""
