@@ -62,6 +62,9 @@ class Machines(Protocol):
     def power_cut(self, instance_id: str) -> None:
         """Stop a host as a failing power supply does: what was not on its volumes is lost."""
 
+    def hang(self, instance_id: str) -> None:
+        """The operating system of a host stops: nothing runs and no agent answers, until its power is gone."""
+
     def forget(self, instance_id: str) -> None:
         """Remove a host that is terminated."""
 
@@ -79,3 +82,6 @@ class Machines(Protocol):
 
     def frozen(self) -> Mapping[str, str]:
         """The volumes whose file systems are frozen now, each with the freeze's id."""
+
+    def serving(self) -> Mapping[str, frozenset[str]]:
+        """The hosts whose PostgreSQL takes writes now, each with its volumes: none, if it lies on the root disk."""

@@ -36,6 +36,7 @@ class Instance:
         self.root, self.changes, self.group = root, changes, group
         self.devices: dict[str, tuple[str, str]] = {}  # of each volume: the node's name and the loop device
         self.pid = 0
+        self.is_hung = False
         self.process_1: Sequence[str] = IDLE
         self._started: list[subprocess.Popen[Any]] = []
 
@@ -59,6 +60,11 @@ class Instance:
     def is_running(self) -> bool:
         """Whether it is switched on."""
         return self.pid > 0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is switched on and anything runs."""
+        return self.is_running and not self.is_hung
 
     def popen(self, *command: str, **options: Any) -> subprocess.Popen[Any]:
         """Start a command inside, in a session of its own. Its process is one of ours that waits for it."""
@@ -96,20 +102,29 @@ class Instance:
         used = {node for node, _ in self.devices.values()}
         node = next(name for number in range(1, 64) if (name := f"nvme{number}n1") not in used)
         self.devices[volume] = (node, loop)
-        if self.is_running:
+        if self.is_alive:
             self._plug(volume, node, loop)
 
     def detach(self, volume: str) -> None:
         """Take a volume away."""
         node, _ = self.devices.pop(volume)
-        if self.is_running:
+        if self.is_alive:
             self.call(f"rm -f /dev/{node} /dev/{node}p* {EBS}{volume.replace('-', '')}")
 
     def mounts_of(self, volume: str) -> list[str]:
         """Where a volume, or a partition of it, is mounted inside; the latest last."""
-        loop = self.devices[volume][1]
-        numbers = {kernel.number(device) for device in [loop, *_partitions(loop)]}
+        numbers = self.numbers_of(volume)
         return [mount.point for mount in kernel.mounts(self.pid) if mount.device in numbers]
+
+    def numbers_of(self, volume: str) -> set[str]:
+        """The device numbers of a volume and of its partitions."""
+        loop = self.devices[volume][1]
+        return {kernel.number(device) for device in [loop, *_partitions(loop)]}
+
+    def hang(self) -> None:
+        """Stop all that runs, as a kernel that is stuck does. Killing it, or cutting its power, is still possible."""
+        self.group.pause()
+        self.is_hung = True
 
     def shut_down(self) -> None:
         """Stop it in order: everything is asked to end, then the volumes are unmounted."""
@@ -135,7 +150,7 @@ class Instance:
         self.group.kill()
         for started in (*self._started, self._unshare):
             started.wait()
-        self.pid = 0
+        self.pid, self.is_hung = 0, False
 
     def forget(self) -> None:
         """Remove what it kept."""

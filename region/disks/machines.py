@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from region.disks import agent, kernel, sweep
+from region.disks import agent, kernel, servers, sweep
 from region.disks.instance import Instance
 from region.disks.kernel import Group
 from region.disks.volumes import Volumes
@@ -71,7 +71,7 @@ class Disks:
     def snapshot(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Take (volume, snapshot) pairs at one instant, with the hosts paused if they write to several of them."""
         taken, frozen = {volume for volume, _ in pairs}, self.frozen()
-        groups = [host.group for host in self.hosts.values() if host.is_running and taken & set(host.devices)]
+        groups = [host.group for host in self.hosts.values() if host.is_alive and taken & set(host.devices)]
 
         def pause() -> None:
             for group in groups:
@@ -110,10 +110,13 @@ class Disks:
         host.boot()
 
     def shutdown(self, instance_id: str) -> None:
-        """Stop a host in order."""
+        """Stop a host in order. One that hangs does not hear it: EC2 ends it in the end, as the power would."""
         host = self.hosts[instance_id]
-        host.shut_down()
-        self._release(host)
+        if host.is_hung:
+            self.power_cut(instance_id)
+        elif host.is_running:
+            host.shut_down()
+            self._release(host)
 
     def power_cut(self, instance_id: str) -> None:
         """Stop a host as a failing power supply does. It is paused first: after the instant nothing is acknowledged."""
@@ -124,6 +127,10 @@ class Disks:
             host.lose()
             host.kill()
         self._release(host)
+
+    def hang(self, instance_id: str) -> None:
+        """Stop all of a host's processes, PostgreSQL's and the agent's among them."""
+        self.hosts[instance_id].hang()
 
     def forget(self, instance_id: str) -> None:
         """Remove a host that is terminated."""
@@ -154,7 +161,7 @@ class Disks:
 
     def has_agent(self, instance_id: str) -> bool:
         """Whether the host's SSM agent answers."""
-        return instance_id in self.hosts and self.hosts[instance_id].is_running
+        return instance_id in self.hosts and self.hosts[instance_id].is_alive
 
     def run(self, instance_id: str, document: Mapping[str, Any], parameters: Mapping[str, str], done: Done) -> None:
         """Run a document on the host, in a thread; `done` is called in the kernel."""
@@ -178,6 +185,11 @@ class Disks:
                     if set(points) & set(host.mounts_of(volume)):
                         frozen[volume] = first.split()[0]
         return frozen
+
+    def serving(self) -> Mapping[str, frozenset[str]]:
+        """By asking: each server that answers on a socket of Debian's is given a write, and says where it lies."""
+        answers = {host.id: asked for host in self.hosts.values() if host.is_alive and (asked := servers.ask(host))}
+        return {name: servers.volumes_below(self.hosts[name], numbers) for name, numbers in answers.items()}
 
     def _release(self, host: Instance) -> None:
         for volume in host.devices:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from region.disks import agent, kernel
+from region.disks.instance import EBS
 from tests.disks import database
+from tests.disks.database import BINARIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from region.disks import Disks
     from region.disks.instance import Instance
+    from tests.disks.database import Database
 
 # Writes a number to the first volume, then to the second: at any instant the second is at most one behind.
 COUNT = """
@@ -88,6 +91,92 @@ def test_a_document_that_is_over_its_time_is_killed_with_its_group_but_not_what_
     assert "78" not in host.call("pgrep -x -a sleep")
 
 
+def test_a_host_that_hangs_says_nothing_and_its_volumes_are_whole_elsewhere(
+    machines: Disks, db: Database, new_host: Callable[[], Instance]
+) -> None:
+    db.sql("INSERT INTO probe DEFAULT VALUES")
+    other = new_host()
+    assert machines.serving() == {db.host.id: frozenset(db.volumes)}
+
+    machines.hang(db.host.id)
+
+    assert not machines.has_agent(db.host.id)
+    assert machines.serving() == {}
+    assert not machines.detach(db.volumes[0], db.host.id, force=False)
+    machines.shutdown(db.host.id)
+    move(machines, db, other)
+    assert other.call("cat /proc/mounts").count(" /data xfs ") == 1
+    assert db.sql("SELECT count(*) FROM probe") == "1"
+    assert machines.serving() == {other.id: frozenset(db.volumes)}
+
+
+def test_what_a_hanging_host_is_given_and_loses_is_so_when_it_boots(
+    machines: Disks, new_host: Callable[[], Instance]
+) -> None:
+    host, given = new_host(), database.new_volume()
+    lost = database.format_volume(machines, host, "/data")
+    machines.create_volume(given, 1, None)
+
+    machines.hang(host.id)
+    machines.attach(given, host.id, "/dev/sdg")
+    assert machines.detach(lost, host.id, force=True)
+    machines.snapshot([(given, "snap-of-a-hanging-host")])
+    assert "frozen 1" in (host.group.path / "cgroup.events").read_text()
+    assert not machines.has_agent(host.id)
+    machines.power_cut(host.id)
+    machines.boot(host.id)
+
+    assert machines.has_agent(host.id)
+    assert host.call("ls /dev/disk/by-id") == EBS.rpartition("/")[2] + given.replace("-", "")
+
+
+def test_a_host_has_the_volume_that_it_was_given_while_it_was_off(
+    machines: Disks, db: Database, new_host: Callable[[], Instance]
+) -> None:
+    other = new_host()
+    machines.shutdown(other.id)
+    machines.power_cut(db.host.id)
+    assert machines.detach(db.volumes[0], db.host.id, force=False)
+
+    machines.attach(db.volumes[0], other.id, "/dev/sdf")
+    machines.boot(other.id)
+
+    machines.boot(db.host.id)
+    assert db.host.call("ls /dev/disk/by-id") == ""
+    database.mount(other, db.volumes[0], "/data")
+    db.host = other
+    db.start()
+    assert machines.serving() == {other.id: frozenset(db.volumes)}
+
+
+def test_a_volume_moves_after_a_power_cut_and_a_boot_of_its_host(
+    machines: Disks, db: Database, new_host: Callable[[], Instance]
+) -> None:
+    db.sql("INSERT INTO probe DEFAULT VALUES")
+
+    machines.power_cut(db.host.id)
+    machines.boot(db.host.id)
+    move(machines, db, new_host())
+
+    assert db.sql("SELECT count(*) FROM probe") == "1"
+
+
+def test_who_serves_is_known_with_all_its_volumes_and_a_server_on_the_root_disk_has_none(
+    machines: Disks, split_db: Database, new_host: Callable[[], Instance]
+) -> None:
+    other = new_host()
+    other.call("install -d -o postgres -g postgres /srv/empty")
+    other.call(f"runuser -u postgres -- {BINARIES}/initdb --auth=trust -D /srv/empty >/dev/null")
+    database.start_server(other, "/srv/empty")
+
+    assert machines.serving() == {split_db.host.id: frozenset(split_db.volumes), other.id: frozenset()}
+    split_db.host.call("fsfreeze -f /data")
+    assert split_db.host.id not in machines.serving()
+    split_db.host.call("fsfreeze -u /data")
+    split_db.stop()
+    assert machines.serving() == {other.id: frozenset()}
+
+
 def two_volumes_written_in_turn(machines: Disks, host: Instance) -> list[str]:
     volumes = [database.new_volume(), database.new_volume()]
     for volume in volumes:
@@ -106,3 +195,13 @@ def content(machines: Disks, snapshot: str) -> int:
         number = int.from_bytes(device.read(8))
     machines.delete_volume(volume)
     return number
+
+
+def move(machines: Disks, db: Database, host: Instance) -> None:
+    """The one volume of a database goes to another host, and is served there."""
+    (volume,) = db.volumes
+    assert machines.detach(volume, db.host.id, force=False)
+    machines.attach(volume, host.id, "/dev/sdf")
+    database.mount(host, volume, "/data")
+    db.host = host
+    db.start()
