@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from region.delays import Delays
 from region.failure import Failed
-from region.faults import Death, Interleave, Lag, LostAnswer, ServerError, Stuck, Throttle
+from region.faults import Death, Interleave, Lag, LaunchFails, LostAnswer, NoCapacity, ServerError, Stuck, Throttle
 from region.process import Died
 from region.region import Region, StillWaiting
 from region.simulated import Simulated
@@ -11,11 +12,14 @@ from region.wall import hours, minutes
 
 __all__ = [
     "Death",
+    "Delays",
     "Died",
     "Failed",
     "Interleave",
     "Lag",
+    "LaunchFails",
     "LostAnswer",
+    "NoCapacity",
     "Region",
     "ServerError",
     "Simulated",

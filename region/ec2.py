@@ -4,47 +4,36 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moto.ec2 import urls
 from moto.ec2.responses import EC2Response
 
+from region import filters
 from region.calls import Call, serve
-from region.instances import Instances
+from region.launches import Launches
 from region.protocol import Refusal
 
 if TYPE_CHECKING:
-    from moto.ec2.models.elastic_block_store import Snapshot, Volume
-    from moto.ec2.models.instances import Instance
+    from moto.ec2.models.elastic_block_store import Snapshot
+
+    from region.filters import Values
 
 PAGE = 1000
-
-Values = Mapping[str, Callable[[Any], str | None]]
-
-SNAPSHOT_FILTERS: Values = {
-    "description": lambda one: one.description,
-    "encrypted": lambda one: str(one.encrypted).lower(),
-    "owner-id": lambda one: one.owner_id,
-    "snapshot-id": lambda one: one.id,
-    "start-time": lambda one: one.start_time.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-    "status": lambda one: one.status,
-    "volume-id": lambda one: one.volume.id,
-}
-VOLUME_FILTERS: Values = {
-    "attachment.instance-id": lambda one: one.attachment and one.attachment.instance_id,
-    "attachment.status": lambda one: one.attachment and one.attachment.status,
-    "availability-zone": lambda one: one.availability_zone,
-    "status": lambda one: one.status,
-    "volume-id": lambda one: one.id,
-}
-INSTANCE_FILTERS: Values = {
-    "availability-zone": lambda one: one.availability_zone,
-    "instance-id": lambda one: one.id,
-    "instance-state-name": lambda one: one.state,
+NOT_FOUND = {
+    "eni": ("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist"),
+    "i": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
+    "lt": ("InvalidLaunchTemplateId.NotFound", "The specified launch template, with template ID {}, does not exist."),
+    "snap": ("InvalidSnapshot.NotFound", "The snapshot '{}' does not exist."),
+    "vol": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),
 }
 
+View = Callable[[str], Any]
+Found = tuple[Sequence[tuple[str, Any]], str | None]
 
-class EC2(Instances):
+
+class EC2(Launches):
     """The EC2 of one region."""
 
     @property
@@ -54,66 +43,97 @@ class EC2(Instances):
     def list_snapshots(self, call: Call) -> Mapping[str, Any]:
         """DescribeSnapshots."""
         asked, lag = call.parameters, self.home.lag(call)
-        found = self.visible_snapshots(lag)
-        if ids := asked.get("SnapshotIds"):
-            found = _named(found, ids, "InvalidSnapshot.NotFound", "snapshot")
+        found = {one.id: one for one in self.visible_snapshots(lag)}
         if owners := asked.get("OwnerIds"):
-            found = [
-                one
-                for one in found
-                if one.owner_id in {self.account_id if owner == "self" else owner for owner in owners}
-            ]
-        page, token = self._page(found, asked, SNAPSHOT_FILTERS, lag)
-        return {"Snapshots": [self.snapshot(one, lag) for one in page], "NextToken": token}
+            named = {self.account_id if owner == "self" else owner for owner in owners}
+            found = {one.id: one for one in found.values() if one.owner_id in named}
+        page, token = self._page(found, found.get, asked, "SnapshotIds", filters.SNAPSHOTS, lag)
+        return {"Snapshots": [self.snapshot(one, lag) for _, one in page], "NextToken": token}
 
     def list_volumes(self, call: Call) -> Mapping[str, Any]:
         """DescribeVolumes."""
-        asked, lag = call.parameters, self.home.lag(call)
-        found = list(self.volumes.values())
-        if ids := asked.get("VolumeIds"):
-            found = _named(found, ids, "InvalidVolume.NotFound", "volume")
-        page, token = self._page(found, asked, VOLUME_FILTERS, lag)
-        return {"Volumes": [self._volume(one, lag) for one in page], "NextToken": token}
+        found, token = self._list(call, "vol", self.volumes, "VolumeIds", filters.VOLUMES)
+        return {"Volumes": found, "NextToken": token}
 
     def list_instances(self, call: Call) -> Mapping[str, Any]:
         """DescribeInstances, each in a reservation of its own."""
-        asked, lag = call.parameters, self.home.lag(call)
-        found = self.all_instances()
-        if ids := asked.get("InstanceIds"):
-            found = _named(found, ids, "InvalidInstanceID.NotFound", "instance")
-        page, token = self._page(found, asked, INSTANCE_FILTERS, lag)
-        reservations = [{"OwnerId": self.account_id, "Instances": [self._instance(one, lag)]} for one in page]
-        return {"Reservations": reservations, "NextToken": token}
+        found, token = self._list(call, "i", self.known, "InstanceIds", filters.INSTANCES)
+        return {"Reservations": [{"OwnerId": self.account_id, "Instances": [one]} for one in found], "NextToken": token}
+
+    def list_interfaces(self, call: Call) -> Mapping[str, Any]:
+        """DescribeNetworkInterfaces, in which alone EC2 calls the tags a set."""
+        found, token = self._list(call, "eni", self.enis, "NetworkInterfaceIds", filters.INTERFACES)
+        renamed = [{"TagSet" if key == "Tags" else key: value for key, value in one.items()} for one in found]
+        return {"NetworkInterfaces": renamed, "NextToken": token}
+
+    def list_templates(self, call: Call) -> Mapping[str, Any]:
+        """DescribeLaunchTemplates."""
+        asked = {"MaxResults": 200, **call.parameters}
+        if names := asked.get("LaunchTemplateNames"):
+            asked["LaunchTemplateIds"] = [self.get_launch_template_by_name(one).id for one in names]
+        page, token = self._page(
+            self.launch_templates, self.show_template, asked, "LaunchTemplateIds", filters.TEMPLATES, 0
+        )
+        return {"LaunchTemplates": [{**one, "Tags": self._tags(key, 0)} for key, one in page], "NextToken": token}
 
     def list_statuses(self, call: Call) -> Mapping[str, Any]:
         """DescribeInstanceStatus: of running instances, unless all are asked for."""
-        asked = call.parameters
-        found = self.all_instances()
-        if ids := asked.get("InstanceIds"):
-            found = _named(found, ids, "InvalidInstanceID.NotFound", "instance")
-        if not asked.get("IncludeAllInstances"):
-            found = [one for one in found if one.state == "running"]
-        page, token = self._page(found, asked, INSTANCE_FILTERS, 0)
-        return {"InstanceStatuses": [self._status(one) for one in page], "NextToken": token}
+        asked, lag = call.parameters, self.home.lag(call)
+
+        def view(instance_id: str) -> Mapping[str, Any] | None:
+            shown = self.show_status(instance_id, lag)
+            is_left_out = shown and not asked.get("IncludeAllInstances") and shown["InstanceState"]["Name"] != "running"
+            return {} if is_left_out else shown
+
+        ids = self.ids("i", self.known, lag)
+        page, token = self._page(ids, view, asked, "InstanceIds", filters.INSTANCE_STATUSES, lag)
+        return {"InstanceStatuses": [one for _, one in page], "NextToken": token}
+
+    def list_volume_statuses(self, call: Call) -> Mapping[str, Any]:
+        """DescribeVolumeStatus."""
+        lag = self.home.lag(call)
+        view = partial(self.show_volume_status, lag=lag)
+        ids = self.ids("vol", self.volumes, lag)
+        page, token = self._page(ids, view, call.parameters, "VolumeIds", filters.VOLUME_STATUSES, lag)
+        return {"VolumeStatuses": [one for _, one in page], "NextToken": token}
+
+    def _list(
+        self, call: Call, kind: str, present: Iterable[str], named: str, values: Values
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+        lag = self.home.lag(call)
+        view = partial(self.seen, lag=lag)
+        page, token = self._page(self.ids(kind, present, lag), view, call.parameters, named, values, lag)
+        return [{**one, "Tags": self._tags(key, lag)} for key, one in page], token
 
     def _page(
-        self, found: Iterable[Any], asked: Mapping[str, Any], values: Values, lag: float
-    ) -> tuple[Sequence[Any], str | None]:
-        for name, wanted in ((one["Name"], one["Values"]) for one in asked.get("Filters", [])):
-            found = [one for one in found if self._matches(one, name, wanted, values, lag)]
-        after = asked.get("NextToken", "")
-        rest = sorted((one for one in found if one.id > after), key=lambda one: str(one.id))
-        size = min(asked.get("MaxResults", PAGE), PAGE)
-        return rest[:size], rest[size - 1].id if len(rest) > size else None
+        self, ids: Iterable[str], view: View, asked: Mapping[str, Any], named: str, values: Values, lag: float
+    ) -> Found:
+        wanted = [(one["Name"], one["Values"]) for one in asked.get("Filters", [])]
+        for name, _ in wanted:
+            if name not in values and not (_is_of_tags(name) and values not in filters.UNTAGGED):
+                raise Refusal("InvalidParameterValue", f"The filter '{name}' is invalid")
+        for one in asked.get(named, []):
+            if view(one) is None:
+                code, message = NOT_FOUND[one.partition("-")[0]]
+                raise Refusal(code, message.format(one))
+        after, size = asked.get("NextToken", ""), min(asked.get("MaxResults", PAGE), PAGE)
+        page: list[tuple[str, Any]] = []
+        for one in sorted(key for key in asked.get(named) or ids if key > after):
+            if self._has_tags(one, wanted, lag) and (seen := view(one)) and _fits(seen, wanted, values):
+                if len(page) == size:
+                    return page, page[-1][0]
+                page.append((one, seen))
+        return page, None
 
-    def _matches(self, one: Any, name: str, wanted: Sequence[str], values: Values, lag: float) -> bool:
-        if name == "tag-key":
-            return any(_is_like(key, wanted) for key in self.tags_of(one.id, lag))
-        if name.startswith("tag:"):
-            return _is_like(self.tags_of(one.id, lag).get(name[4:]), wanted)
-        if name not in values:
-            raise Refusal("InvalidParameterValue", f"The filter '{name}' is invalid")
-        return _is_like(values[name](one), wanted)
+    def _has_tags(self, resource_id: str, wanted: Sequence[tuple[str, Sequence[str]]], lag: float) -> bool:
+        tags = self.tags_of(resource_id, lag)
+        return all(
+            any(_is_like(key, patterns) for key in tags)
+            if name == "tag-key"
+            else _is_like(tags.get(name[4:]), patterns)
+            for name, patterns in wanted
+            if _is_of_tags(name)
+        )
 
     def snapshot(self, one: Snapshot, lag: float = 0) -> Mapping[str, Any]:
         """A snapshot as EC2 shows it."""
@@ -127,85 +147,53 @@ class EC2(Instances):
             "OwnerId": one.owner_id,
             "Description": one.description,
             "Encrypted": one.encrypted,
+            "KmsKeyId": getattr(one.volume, "kms_key_id", None) if one.encrypted else None,
             "TransferType": getattr(one, "transfer_type", None),
             "Tags": self._tags(one.id, lag),
         }
 
-    def _volume(self, one: Volume, lag: float) -> Mapping[str, Any]:
-        attachments = [
-            {
-                "VolumeId": one.id,
-                "InstanceId": attachment.instance_id,
-                "Device": attachment.device,
-                "State": attachment.status,
-                "AttachTime": attachment.attach_time,
-            }
-            for attachment in one.attachments
-        ]
-        return {
-            "VolumeId": one.id,
-            "Size": one.size,
-            "State": one.status,
-            "AvailabilityZone": one.availability_zone,
-            "CreateTime": one.create_time,
-            "SnapshotId": one.snapshot_id,
-            "VolumeType": one.volume_type,
-            "Encrypted": one.encrypted,
-            "Attachments": attachments,
-            "Tags": self._tags(one.id, lag),
-        }
-
-    def _instance(self, one: Instance, lag: float) -> Mapping[str, Any]:
-        blocks = [
-            {
-                "DeviceName": device,
-                "Ebs": {"VolumeId": block.volume_id, "DeleteOnTermination": block.delete_on_termination},
-            }
-            for device, block in one.get_block_device_mapping
-        ]
-        reason = one.state_reason
-        return {
-            "InstanceId": one.id,
-            "ImageId": one.image_id,
-            "InstanceType": one.instance_type,
-            "State": {"Name": one.state, "Code": one.state_code},
-            "StateReason": {"Code": reason.code, "Message": reason.message} if reason.code else None,
-            "LaunchTime": one.launch_time,
-            "Placement": {"AvailabilityZone": one.availability_zone},
-            "PrivateIpAddress": one.private_ip_address,
-            "SubnetId": one.subnet_id,
-            "VpcId": one.vpc_id,
-            "RootDeviceName": one.root_device_name,
-            "BlockDeviceMappings": blocks,
-            "Tags": self._tags(one.id, lag),
-        }
-
-    def _status(self, one: Instance) -> Mapping[str, Any]:
-        check = {"Status": self.status_of(one)}
-        state = {"Name": one.state, "Code": one.state_code}
-        return {"InstanceId": one.id, "InstanceState": state, "InstanceStatus": check, "SystemStatus": check}
-
     def _tags(self, resource_id: str, lag: float) -> list[Mapping[str, str]]:
         return [{"Key": key, "Value": value} for key, value in self.tags_of(resource_id, lag).items()]
 
+    def launched(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """RunInstances."""
+        made = self.run(asked)
+        instances = [{**(self.show(one.id) or {}), "Tags": self._tags(one.id, 0)} for one in made.instances]
+        return {"ReservationId": made.id, "OwnerId": self.account_id, "Instances": instances}
+
     def answers(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """The operations that are answered here, by name."""
-        return {
-            "CreateSnapshot": lambda call: self.snapshot(self.begin([call.parameters["VolumeId"]], call.parameters)[0]),
-            "CreateSnapshots": lambda call: {
-                "Snapshots": [self.snapshot(one) for one in self.create_set(call.parameters)]
-            },
+        plain: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+            "AttachNetworkInterface": self.attach_interface,
+            "CreateSnapshot": lambda asked: self.snapshot(self.begin([asked["VolumeId"]], asked)[0]),
+            "CreateSnapshots": lambda asked: {"Snapshots": [self.snapshot(one) for one in self.create_set(asked)]},
+            "CreateVolume": self.make_volume,
+            "DeregisterImage": self.deregister,
+            "DescribeLaunchTemplateVersions": self.template_versions,
+            "DetachNetworkInterface": self.detach_interface,
+            "DetachVolume": self.detach,
+            "DisableImage": self.disable,
+            "EnableVolumeIO": self.enable_io,
+            "LockSnapshot": self.lock,
+            "ModifyInstanceAttribute": self.modify,
+            "RebootInstances": self.reboot,
+            "RegisterImage": self.register,
+            "RunInstances": self.launched,
+            "StartInstances": self.start,
+            "StopInstances": self.stop,
+            "TerminateInstances": self.terminate,
+            "UnlockSnapshot": self.unlock,
+        }
+        described: Mapping[str, Callable[[Call], Mapping[str, Any]]] = {
             "DescribeInstanceStatus": self.list_statuses,
             "DescribeInstances": self.list_instances,
+            "DescribeLaunchTemplates": self.list_templates,
+            "DescribeNetworkInterfaces": self.list_interfaces,
             "DescribeSnapshots": self.list_snapshots,
+            "DescribeVolumeStatus": self.list_volume_statuses,
             "DescribeVolumes": self.list_volumes,
-            "DetachVolume": lambda call: self.detach(call.parameters),
-            "RegisterImage": lambda call: self.register(call.parameters),
-            "DisableImage": lambda call: self.disable(call.parameters),
-            "DeregisterImage": lambda call: self.deregister(call.parameters),
-            "LockSnapshot": lambda call: self.lock(call.parameters),
-            "UnlockSnapshot": lambda call: self.unlock(call.parameters),
         }
+        return {**{name: partial(_asked, own) for name, own in plain.items()}, **described}
 
 
 class _Response(EC2Response):
@@ -222,15 +210,19 @@ class _Urls:
     url_paths = {"{0}/": _Response.dispatch}  # noqa: RUF012 moto reads it as a module
 
 
-def _named(found: Sequence[Any], ids: Sequence[str], code: str, kind: str) -> list[Any]:
-    by_id = {one.id: one for one in found}
-    missing = [one for one in ids if one not in by_id]
-    if missing:
-        raise Refusal(code, f"The {kind} '{missing[0]}' does not exist.")
-    return [by_id[one] for one in ids]
+def _asked(own: Callable[[Mapping[str, Any]], Mapping[str, Any]], call: Call) -> Mapping[str, Any]:
+    return own(call.parameters)
 
 
-def _is_like(value: str | None, patterns: Sequence[str]) -> bool:
-    if value is None:
-        return False
+def _is_of_tags(name: str) -> bool:
+    return name == "tag-key" or name.startswith("tag:")
+
+
+def _fits(seen: Any, wanted: Sequence[tuple[str, Sequence[str]]], values: Values) -> bool:
+    return all(_is_like(values[name](seen), patterns) for name, patterns in wanted if not _is_of_tags(name))
+
+
+def _is_like(value: str | Sequence[str] | None, patterns: Sequence[str]) -> bool:
+    if value is None or not isinstance(value, str):
+        return any(_is_like(one, patterns) for one in value or ())
     return any(fnmatch.fnmatchcase(value, one) if "*" in one or "?" in one else value == one for one in patterns)

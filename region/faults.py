@@ -55,16 +55,43 @@ class Death:
 
 @dataclass(slots=True)
 class Stuck:
-    """What an operation began never ends, until the fault is removed: a set stays pending, a host stops for ever."""
+    """What an operation begins meanwhile never ends: a set stays pending, a host stops for ever."""
 
     operation: str
 
 
 @dataclass(slots=True)
+class NoCapacity:
+    """EC2 has no room for instances of these types, or of any; met by everybody who launches or starts one."""
+
+    types: tuple[str, ...] | None = None
+    code: str = "InsufficientInstanceCapacity"
+
+
+@dataclass(slots=True)
+class LaunchFails:
+    """The next instances never run: they go from pending to terminated, and say this reason."""
+
+    times: int = 1
+    reason: str = "Server.InternalError"
+    happened: int = field(default=0, init=False)
+
+
+@dataclass(slots=True)
 class Lag:
-    """Reads do not see tags, snapshots and commands that are younger than so many seconds."""
+    """Reads see nothing that is younger than so many seconds, neither things nor tags nor states; with a seed each
+    read is behind by its own share of them, and what one has seen the next may not see yet."""
 
     seconds: float
+    seed: int | None = None
+    draw: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.draw = random.Random(self.seed)
+
+    def behind(self) -> float:
+        """How far the next read is behind."""
+        return self.seconds if self.seed is None else self.draw.uniform(0, self.seconds)
 
 
 @dataclass(slots=True)
@@ -78,7 +105,7 @@ class Interleave:
         self.draw = random.Random(self.seed)
 
 
-Fault = Throttle | ServerError | LostAnswer | Death | Stuck | Lag | Interleave
+Fault = Throttle | ServerError | LostAnswer | Death | Stuck | NoCapacity | LaunchFails | Lag | Interleave
 
 
 class Faults:
@@ -105,11 +132,26 @@ class Faults:
 
     def lag(self) -> float:
         """How far reads are behind."""
-        return max((fault.seconds for fault in self.active if isinstance(fault, Lag)), default=0)
+        return max((fault.behind() for fault in self.active if isinstance(fault, Lag)), default=0)
 
     def stuck(self, operation: str) -> bool:
         """Whether what this operation began stays as it is."""
         return any(isinstance(fault, Stuck) and fault.operation == operation for fault in self.active)
+
+    def without_room(self, instance_type: str) -> str | None:
+        """The code with which EC2 refuses to run an instance of this type, if it does."""
+        for fault in self.active:
+            if isinstance(fault, NoCapacity) and (fault.types is None or instance_type in fault.types):
+                return fault.code
+        return None
+
+    def failing_launch(self) -> str | None:
+        """The reason why the instance that comes next will not run, if it will not; counted."""
+        for fault in self.active:
+            if isinstance(fault, LaunchFails) and fault.happened < fault.times:
+                fault.happened += 1
+                return fault.reason
+        return None
 
     def meet(self, call: Call) -> Throttle | ServerError | LostAnswer | None:
         """The fault that this request runs into, counted."""

@@ -1,167 +1,146 @@
-"""EC2's instances, where moto differs: they take time to start and to stop, and say why they stopped."""
+"""What is asked of EC2's instances: to start, to stop, to go, to be otherwise."""
 
 from __future__ import annotations
 
-import base64
-import copy
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from moto.ec2.models.instances import InstanceState, StateReason
-
-from region import events
 from region.protocol import Refusal
-from region.snapshots import Snapshots
+from region.states import USER, States
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
-    from moto.ec2.models.instances import Instance, Reservation
+    from moto.ec2.models.instances import Instance
 
-CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
-START_SECONDS = (10, 30)
-STOP_SECONDS = (5, 30)
-# Status checks begin with a minute of "initializing":
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html
-INITIALIZING_SECONDS = 60
-REASONS = {
-    "Client.UserInitiatedShutdown": "User initiated shutdown",
-    "Server.InternalError": "Internal error on launch",
+ATTRIBUTES = {
+    "DisableApiStop": "disable_api_stop",
+    "DisableApiTermination": "disable_api_termination",
+    "InstanceType": "instance_type",
 }
 
 
-class Instances(Snapshots):
-    """moto's instances with a machine behind each."""
+class Instances(States):
+    """The operations on instances that there are."""
 
-    def __init__(self, region_name: str, account_id: str) -> None:
-        self.running_since: dict[str, float] = {}
-        super().__init__(region_name, account_id)
+    def start(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """StartInstances: those that are stopped become pending and then running, if there is room for their type."""
 
-    def run_instances(self, *args: Any, **kwargs: Any) -> Reservation:
-        """New instances, pending; the machines boot when they are running."""
-        self.building = True
-        try:
-            reservation = super().run_instances(*args, **kwargs)
-        finally:
-            self.building = False
-        for instance in reservation.instances:
-            for _, block in instance.get_block_device_mapping:
-                volume = self.volumes[block.volume_id]
-                self.home.machines.create_volume(volume.id, int(volume.size), volume.snapshot_id)
-            self._move(instance, "pending")
-            if not self.home.faults.stuck("RunInstances"):
-                self.home.later(*START_SECONDS, partial(self._launch, instance))
-        return reservation
-
-    def _launch(self, instance: Instance) -> None:
-        if instance.state != "pending":
-            return
-        self.home.machines.launch(instance.id, _plain(instance.user_data))
-        for device, block in instance.get_block_device_mapping:
-            if device != instance.root_device_name:
-                self.home.machines.attach(block.volume_id, instance.id, device)
-        self._run(instance)
-
-    def _run(self, instance: Instance) -> None:
-        self.running_since[instance.id] = self.home.clock.now()
-        self._move(instance, "running")
-
-    def start_instances(self, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
-        """Stopped instances become pending and then running."""
-
-        def start(instance: Instance) -> None:
-            if instance.state not in ("stopped", "running", "pending"):
-                raise Refusal(
-                    "IncorrectInstanceState", f"The instance '{instance.id}' is not in a state to be started."
-                )
+        def one(instance: Instance) -> None:
+            _must_be(instance, "started", "stopped", "running", "pending")
             if instance.state == "stopped":
-                self._move(instance, "pending")
-                self._then("StartInstances", instance, START_SECONDS, self._boot)
+                self.make_room(instance.instance_type)
+                self.move(instance, "pending", "")
+                instance.launch_time = self.home.clock.moment()
+                self.then("StartInstances", instance, self.home.delays.launch, self.boot)
 
-        return self._each(instance_ids, start)
+        return {"StartingInstances": self._each(asked["InstanceIds"], one)}
 
-    def _boot(self, instance: Instance) -> None:
-        if instance.state == "pending":
-            self.home.machines.boot(instance.id)
-            self._run(instance)
+    def stop(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """StopInstances: their volumes stay with them. A hung one takes minutes, unless it is forced.
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-stop-methods.html
+        """
+        force, skip = asked.get("Force", False), asked.get("SkipOsShutdown", False)
 
-    def stop_instances(self, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
-        """Running instances are stopping and then stopped; their volumes stay with them."""
-
-        def stop(instance: Instance) -> None:
-            if instance.state not in ("running", "stopping", "stopped"):
-                raise Refusal(
-                    "IncorrectInstanceState", f"The instance '{instance.id}' is not in a state to be stopped."
-                )
+        def one(instance: Instance) -> None:
+            if instance.disable_api_stop:
+                raise Refusal("OperationNotPermitted", f"The instance '{instance.id}' may not be stopped.")
+            _must_be(instance, "stopped", "running", "stopping", "stopped")
             if instance.state == "running":
-                self._move(instance, "stopping", "Client.UserInitiatedShutdown")
-                self._then("StopInstances", instance, STOP_SECONDS, self._stop)
+                self.end(instance, "stopping", USER)
+                self._hasten("StopInstances", instance, force, skip, self.stopped)
+            elif instance.state == "stopping" and self._asks_more(instance, force, skip):
+                self._hasten("StopInstances", instance, force, skip, self.stopped)
 
-        return self._each(instance_ids, stop)
+        return {"StoppingInstances": self._each(asked["InstanceIds"], one)}
 
-    def _stop(self, instance: Instance) -> None:
-        if instance.state == "stopping":
-            self.home.machines.shutdown(instance.id)
-            self._move(instance, "stopped", "Client.UserInitiatedShutdown")
+    def terminate(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """TerminateInstances: only when they are terminated, their volumes leave them, or go with them."""
+        force, skip = asked.get("Force", False), asked.get("SkipOsShutdown", False)
 
-    def terminate_instances(self, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
-        """Instances shut down and are terminated; only then their volumes leave them."""
-
-        def terminate(instance: Instance) -> None:
+        def one(instance: Instance) -> None:
             if instance.disable_api_termination:
                 raise Refusal("OperationNotPermitted", f"The instance '{instance.id}' may not be terminated.")
             if instance.state not in ("shutting-down", "terminated"):
-                was_running = instance.state == "running"
-                self._move(instance, "shutting-down", "Client.UserInitiatedShutdown")
-                self._then("TerminateInstances", instance, STOP_SECONDS, partial(self._terminate, was_running))
+                self.end(instance, "shutting-down", USER)
+                self._hasten("TerminateInstances", instance, force, skip, self.terminated)
+            elif instance.state == "shutting-down" and self._asks_more(instance, force, skip):
+                self._hasten("TerminateInstances", instance, force, skip, self.terminated)
 
-        return self._each(instance_ids, terminate)
+        return {"TerminatingInstances": self._each(asked["InstanceIds"], one)}
 
-    def _terminate(self, was_running: bool, instance: Instance) -> None:
-        machines = self.home.machines
-        if was_running:
-            machines.shutdown(instance.id)
-        if instance.id in self.running_since:
-            for device, block in instance.get_block_device_mapping:
-                if device != instance.root_device_name:
-                    machines.detach(block.volume_id, instance.id, True)
-            machines.forget(instance.id)
-        instance.terminate()
-        self._move(instance, "terminated", "Client.UserInitiatedShutdown")
+    def reboot(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """RebootInstances: they stay `running`, and what hung comes back."""
 
-    def fail(self, instance: Instance) -> None:
-        """The hardware below an instance fails: it is stopped at once, and not by anybody."""
-        self.home.machines.power_cut(instance.id)
-        self._move(instance, "stopped", "Server.InternalError")
+        def one(instance: Instance) -> None:
+            _must_be(instance, "rebooted", "running")
+            self.off(instance)
+            self.then("RebootInstances", instance, self.home.delays.stop, self.boot_again)
 
-    def status_of(self, instance: Instance) -> str:
-        """What both status checks say."""
-        if instance.state != "running":
-            return "not-applicable"
-        age = self.home.clock.now() - self.running_since[instance.id]
-        return "initializing" if age < INITIALIZING_SECONDS else "ok"
+        self._each(asked["InstanceIds"], one)
+        return {}
 
-    def _each(
-        self, instance_ids: list[str], change: Callable[[Instance], None]
-    ) -> list[tuple[Instance, InstanceState]]:
-        answer = []
-        for instance in self.get_multi_instances_by_id(instance_ids):
-            before = copy.copy(instance.instance_state)
+    def make_room(self, instance_type: str) -> None:
+        """Raise Refusal if EC2 has no room for an instance of this type, which it says as an error of its own."""
+        if code := self.home.faults.without_room(instance_type):
+            message = f"We currently do not have sufficient {instance_type} capacity in the zone you requested."
+            raise Refusal(code, message, 500 if code.startswith("Insufficient") else 400)
+
+    def modify(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """ModifyInstanceAttribute: of block devices, whether they go with the instance; protection and type."""
+        instance = self.get_instance(asked["InstanceId"])
+        changes = {own: asked[name]["Value"] for name, own in ATTRIBUTES.items() if name in asked}
+        mappings = asked.get("BlockDeviceMappings", [])
+        if not changes and not mappings:
+            raise Refusal("InvalidParameterCombination", "No attributes specified that are known here.")
+        for mapping in mappings:
+            _block(instance, mapping)
+        if "instance_type" in changes:
+            _must_be(instance, "changed", "stopped")
+        self.remember(instance.id, *(block.volume_id for _, block in instance.get_block_device_mapping))
+        for own, value in changes.items():
+            setattr(instance, own, value)
+        for mapping in mappings:
+            _block(instance, mapping).delete_on_termination = mapping["Ebs"]["DeleteOnTermination"]
+        return {}
+
+    def _asks_more(self, instance: Instance, force: bool, skip: bool) -> bool:
+        return (force and instance.id not in self.forced) or (skip and instance.id not in self.abrupt)
+
+    def _hasten(
+        self, operation: str, instance: Instance, force: bool, skip: bool, happen: Callable[[Instance], None]
+    ) -> None:
+        delays = self.home.delays
+        self.forced |= {instance.id} if force else set()
+        self.abrupt |= {instance.id} if skip else set()
+        delay = delays.abrupt_stop if skip else delays.stop
+        if instance.id in self.hung:
+            slow = delays.hung_stop if operation == "StopInstances" else delays.hung_termination
+            delay = delays.forced_stop if force else slow
+        self.then(operation, instance, delay, happen)
+
+    def _each(self, instance_ids: Sequence[str], change: Callable[[Instance], None]) -> list[Mapping[str, Any]]:
+        answer: list[Mapping[str, Any]] = []
+        for instance in [self.get_instance(one) for one in instance_ids]:
+            before = _state(instance)
             change(instance)
-            answer.append((instance, before))
+            answer.append({"InstanceId": instance.id, "CurrentState": _state(instance), "PreviousState": before})
         return answer
 
-    def _then(
-        self, operation: str, instance: Instance, seconds: tuple[float, float], move: Callable[[Instance], None]
-    ) -> None:
-        if not self.home.faults.stuck(operation):
-            self.home.later(*seconds, lambda: move(instance))
 
-    def _move(self, instance: Instance, state: str, reason: str = "") -> None:
-        instance._state = InstanceState(state, CODES[state])
-        instance.state_reason = StateReason(f"{reason}: {REASONS[reason]}", reason) if reason else StateReason()
-        self.home.bus.emit(events.instance_state, instance.id, state)
+def _state(instance: Instance) -> Mapping[str, Any]:
+    return {"Name": instance.state, "Code": instance.state_code}
 
 
-def _plain(user_data: Any) -> str:
-    return base64.b64decode(str(user_data)).decode() if user_data else ""
+def _must_be(instance: Instance, what: str, *states: str) -> None:
+    if instance.state not in states:
+        message = f"The instance '{instance.id}' is not in a state from which it can be {what}."
+        raise Refusal("IncorrectInstanceState", message)
+
+
+def _block(instance: Instance, mapping: Mapping[str, Any]) -> Any:
+    block = instance.block_device_mapping.get(mapping["DeviceName"])
+    named = mapping["Ebs"].get("VolumeId", block and block.volume_id)
+    if block is None or block.volume_id != named:
+        message = f"Instance {instance.id} does not have device '{mapping['DeviceName']}' with that volume"
+        raise Refusal("InvalidInstanceAttributeValue", message)
+    return block

@@ -21,9 +21,11 @@ from region.bus import ACCOUNT, Bus
 from region.calls import Wire
 from region.clock import Clock
 from region.cloudwatch import Watch
+from region.delays import Delay, Delays, drawn
 from region.ec2 import EC2
 from region.faults import Faults
 from region.lambdas import Functions
+from region.mishaps import Mishaps
 from region.place import place
 from region.ssm import SSM, Commands
 from region.stacks import Stacks
@@ -45,13 +47,20 @@ class StillWaiting(AssertionError):
     """What was waited for did not happen in the time given."""
 
 
-class Region:
+class Region(Mishaps):
     """An AWS region in this process, between `with` and its end. Its parts are attributes; nothing outlives it."""
 
     def __init__(
-        self, machines: Machines, *, seed: int = 0, start: datetime = START, real_time: bool | None = None
+        self,
+        machines: Machines,
+        *,
+        seed: int = 0,
+        start: datetime = START,
+        real_time: bool | None = None,
+        delays: Delays | None = None,
     ) -> None:
         self.machines = machines
+        self.delays = delays or Delays()
         self.seed = seed
         self.clock = Clock(start, machines.real if real_time is None else real_time)
         self.calls: list[Call] = []
@@ -145,27 +154,15 @@ class Region:
         """Let something happen that takes so long."""
         self.clock.after(self.draw(low, high), happen)
 
+    def takes(self, delay: Delay) -> float:
+        """How long something takes this time, in seconds; where time is real, as `draw`."""
+        if self.clock.real:
+            return (delay(self.random) if callable(delay) else delay[0]) / 100
+        return drawn(delay, self.random)
+
     def lag(self, call: Call) -> float:
         """How far this caller's reads are behind; the test itself sees the truth."""
         return 0 if call.caller == "test" else self.faults.lag()
-
-    # Things that happen
-
-    def host(self, name: str) -> str:
-        """The id of the instance with this id or Name, which is not terminated."""
-        found = [one.id for one in self.ec2.all_instances() if one.state != "terminated"]
-        named = [one for one in found if name in (one, self.ec2.tags_of(one).get("Name"))]
-        if len(named) != 1:
-            raise LookupError(f"{len(named)} instances are called {name}")
-        return named[0]
-
-    def power_cut(self, name: str) -> None:
-        """A host loses its power; EC2 sees it stopped, by no one's wish."""
-        self.ec2.fail(self.ec2.get_instance(self.host(name)))
-
-    def fail_snapshot(self, snapshot_id: str) -> None:
-        """A pending snapshot ends in `error`."""
-        self.ec2.settle(self.ec2.get_snapshot(snapshot_id), "error")
 
     # What follows is given to the parts that know it.
 
