@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from region.disks import agent, kernel
 from region.disks.instance import EBS
 from tests.disks import database
-from tests.disks.database import BINARIES
+from tests.disks.database import BINARIES, DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,10 +170,10 @@ def test_who_serves_is_known_with_all_its_volumes_and_a_server_on_the_root_disk_
     database.start_server(other, "/srv/empty")
 
     assert machines.serving() == {split_db.host.id: frozenset(split_db.volumes), other.id: frozenset()}
-    split_db.host.call("fsfreeze -f /data")
-    assert split_db.host.id not in machines.serving()
-    split_db.host.call("fsfreeze -u /data")
     split_db.stop()
+    split_db.host.call(f"touch {DATA}/standby.signal")
+    split_db.start()
+    assert split_db.sql("SELECT pg_is_in_recovery()") == "t"
     assert machines.serving() == {other.id: frozenset()}
 
 
