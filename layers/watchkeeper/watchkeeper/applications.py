@@ -31,11 +31,16 @@ def asked_for(look: Look, watched: Sequence[str]) -> list[str]:
         return list(watched)
     if not NAME.fullmatch(look.application):
         raise Refused(f"{look.application!r} is no name of an application: {WHAT_A_NAME_IS}.")
-    if not any(fnmatchcase(look.application, pattern) for pattern in watched):
+    if not is_watched(look.application, watched):
         raise Refused(
             f"{look.application!r} is not watched by this stack, whose parameter Applications is {','.join(watched)}."
         )
     return [look.application]
+
+
+def is_watched(name: str, watched: Sequence[str]) -> bool:
+    """Whether a name is among those (or their patterns) that the stack watches."""
+    return any(fnmatchcase(name, pattern) for pattern in watched)
 
 
 def refuse_unknown(look: Look, existing: Iterable[str], all_names: Iterable[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,13 +22,18 @@ MOST_HOPS = 8
 FLAGS = ("dry_run", "force", "if_overdue")
 WORDS = ("time", "application", *FLAGS, "hop")
 
+# What an alarm, a topic or EC2 itself sends has one of these, and what people and schedules send has none.
+AWS_WORDS = ("detail-type", "alarmData", "Records")
+INSTANCE = re.compile(r"\bi-(?:[0-9a-f]{17}|[0-9a-f]{8})\b")
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """`time` names the run, so that a retry decides the same thing; without `application` it is a look at all.
 
     `hop` counts the invocations that were needed before this one, each having run out of time. `asked` is when it was
-    asked for, to measure from: `time`, or the moment of an event without one.
+    asked for, to measure from: `time`, or the moment of an event without one. `instance` is the one that an event of
+    AWS's names: a hint where to look first, and never evidence.
     """
 
     time: datetime
@@ -36,13 +43,18 @@ class Look:
     if_overdue: bool = False
     hop: int = 0
     asked: datetime | None = field(default=None, compare=False)
+    instance: str | None = None
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any], now: datetime, besides: Sequence[str] = ()) -> Look:
         """The Look that an event asks for; without `time`, of the minute `now`. Raises Refused for any other word.
 
+        Of an event of AWS's it is a look at the instance that this names, whatever its shape; at all, if it names none.
+
         `besides` are words of one function alone, which that function reads.
         """
+        if any(word in event for word in AWS_WORDS):
+            return cls(_time(None, now), asked=now, instance=_instance(event))
         known = (*WORDS, *besides)
         unknown = sorted(set(event) - set(known))
         if unknown:
@@ -94,6 +106,12 @@ def _time(given: object, now: datetime) -> datetime:
         return read_time(str(given))
     except ValueError:
         raise Refused(f'"time" is {given!r} in the event; write it as {stamp(now)}, or leave it out for now.') from None
+
+
+def _instance(event: Mapping[str, Any]) -> str | None:
+    """The one instance that an event is about, wherever it stands: in a dimension, a name, a JSON within the JSON."""
+    named = set(INSTANCE.findall(json.dumps(event)))
+    return named.pop() if len(named) == 1 else None
 
 
 def _hop(given: object) -> int:

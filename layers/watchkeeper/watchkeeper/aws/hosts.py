@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
 
 from watchkeeper import tags
 
@@ -12,8 +15,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
+    from mypy_boto3_ec2.type_defs import (
+        FilterTypeDef,
+        InstanceBlockDeviceMappingSpecificationTypeDef,
+        InstanceTypeDef,
+    )
 
+
+logger = logging.getLogger(__name__)
 
 # A terminated instance is listed, tags and all, for about an hour.
 THERE = ("pending", "running", "stopping", "stopped")
@@ -100,19 +109,95 @@ def find(ec2: EC2Client, ids: Sequence[str]) -> dict[str, Host]:
     return found
 
 
-def find_databases(ec2: EC2Client, applications: Sequence[str]) -> dict[str, Host]:
-    """The database hosts of the applications with these names (`*` matches any text), by id."""
-    found = _find(
-        ec2,
+def find_databases(ec2: EC2Client, applications: Sequence[str], zone: str | None = None) -> dict[str, Host]:
+    """The database hosts of the applications with these names (`*` matches any text), in a zone or in all, by id."""
+    where: list[FilterTypeDef] = [{"Name": "availability-zone", "Values": [zone]}] if zone else []
+    return {one.id: one for one in _find(ec2, *_claiming(applications), *where) if one.is_database}
+
+
+def find_claiming(ec2: EC2Client, applications: Sequence[str]) -> list[Host]:
+    """The instances that are tagged as database hosts of these applications, those that are gone too."""
+    return _find(ec2, *_claiming(applications))
+
+
+def _claiming(applications: Sequence[str]) -> list[FilterTypeDef]:
+    return [
         {"Name": f"tag:{tags.APPLICATION}", "Values": list(applications)},
         {"Name": f"tag:{tags.ROLE}", "Values": [tags.DATABASE_HOST]},
-    )
-    return {one.id: one for one in found if one.is_database}
+    ]
 
 
 def find_tagged(ec2: EC2Client) -> list[Host]:
     """The instances that carry any tag of ours, read or not, in the order of their ids."""
     return sorted(_find(ec2, {"Name": "tag-key", "Values": [f"{tags.PREFIX}*"]}), key=lambda host: host.id)
+
+
+def find_token(ec2: EC2Client, token: str) -> Host | None:
+    """The instance that a client token made, if it is there still."""
+    made = [one for one in _find(ec2, {"Name": "client-token", "Values": [token]}) if one.state in THERE]
+    return made[0] if made else None
+
+
+def is_stop_protected(ec2: EC2Client, instance: str) -> bool:
+    """Whether AWS would refuse to stop it: DisableApiStop."""
+    answer = ec2.describe_instance_attribute(InstanceId=instance, Attribute="disableApiStop")
+    return answer.get("DisableApiStop", {}).get("Value", False)
+
+
+def stop(ec2: EC2Client, instance: str, *, force: bool) -> None:
+    """Stops a host at once: its operating system is not asked, since it is held for dead.
+
+    Force is for one that hangs in stopping: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StopInstances.html
+    Raises ClientError.
+    """
+    if force:
+        ec2.stop_instances(InstanceIds=[instance], Force=True, SkipOsShutdown=True)
+    else:
+        ec2.stop_instances(InstanceIds=[instance], SkipOsShutdown=True)
+    logger.info("host stopped", extra={"instance_id": instance, "force": force})
+
+
+def start(ec2: EC2Client, instance: str) -> bool:
+    """Starts a stopped host, which EC2 then puts on other hardware. False for want of capacity: look again.
+
+    Raises ClientError for all else. `ec2` must be a client that sends once: the want of capacity is a server's error.
+    """
+    try:
+        ec2.start_instances(InstanceIds=[instance])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InsufficientInstanceCapacity":
+            raise
+        logger.info("host not started", extra={"instance_id": instance, "reason": error.response["Error"]["Message"]})
+        return False
+    logger.info("host started", extra={"instance_id": instance})
+    return True
+
+
+def terminate(ec2: EC2Client, instance: str) -> None:
+    """Terminates a host. Raises ClientError."""
+    ec2.terminate_instances(InstanceIds=[instance])
+    logger.info("host terminated", extra={"instance_id": instance})
+
+
+def protect(ec2: EC2Client, instance: str, devices: Sequence[str]) -> None:
+    """Keeps the volumes at these devices when the host is terminated. Raises ClientError."""
+    mappings: list[InstanceBlockDeviceMappingSpecificationTypeDef] = [
+        {"DeviceName": device, "Ebs": {"DeleteOnTermination": False}} for device in devices
+    ]
+    ec2.modify_instance_attribute(InstanceId=instance, BlockDeviceMappings=mappings)
+    logger.info("volumes protected", extra={"instance_id": instance, "devices": list(devices)})
+
+
+def tag(ec2: EC2Client, ids: Sequence[str], words: Mapping[str, str]) -> None:
+    """Writes the same tags on things; writing them again changes nothing."""
+    ec2.create_tags(Resources=list(ids), Tags=tags.write(words))
+    logger.info("things tagged", extra={"ids": list(ids), "tags": dict(words)})
+
+
+def untag(ec2: EC2Client, ids: Sequence[str], key: str) -> None:
+    """Removes a tag from things; one that has none is done."""
+    ec2.delete_tags(Resources=list(ids), Tags=[{"Key": key}])
+    logger.info("things untagged", extra={"ids": list(ids), "tag": key})
 
 
 def _find(ec2: EC2Client, *conditions: FilterTypeDef) -> list[Host]:

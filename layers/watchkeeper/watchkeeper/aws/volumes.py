@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from botocore.exceptions import ClientError
 
 from watchkeeper import tags
 
@@ -12,7 +16,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import FilterTypeDef, VolumeAttachmentTypeDef, VolumeTypeDef
+    from mypy_boto3_ec2.literals import VolumeTypeType
+    from mypy_boto3_ec2.type_defs import (
+        CreateVolumeRequestTypeDef,
+        FilterTypeDef,
+        VolumeAttachmentTypeDef,
+        VolumeTypeDef,
+    )
+
+    from watchkeeper.aws.snapshots import Snapshot
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,84 @@ def find(ec2: EC2Client, applications: Sequence[str]) -> list[Volume]:
 def find_tagged(ec2: EC2Client) -> list[Volume]:
     """The volumes that carry any tag of ours, read or not, in the order of their ids."""
     return _find(ec2, [{"Name": "tag-key", "Values": [f"{tags.PREFIX}*"]}])
+
+
+def find_states(ec2: EC2Client, ids: Sequence[str]) -> dict[str, str]:
+    """The states of the volumes with these ids that exist, tagged or not; asked by filter, so that none is an error."""
+    if not ids:
+        return {}
+    return {one.id: one.state for one in _find(ec2, [{"Name": "volume-id", "Values": list(ids)}])}
+
+
+def find_on(ec2: EC2Client, instance: str) -> list[Volume]:
+    """The volumes that are attached to an instance, whosever they are."""
+    return _find(ec2, [{"Name": "attachment.instance-id", "Values": [instance]}])
+
+
+def find_sick(ec2: EC2Client, ids: Sequence[str]) -> list[str]:
+    """Those of the volumes that EBS holds for impaired, or whose I/O it has disabled; a slow one is not sick.
+
+    https://docs.aws.amazon.com/ebs/latest/userguide/monitoring-volume-status.html
+    """
+    seen = ec2.describe_volume_status(Filters=[{"Name": "volume-id", "Values": list(ids)}])["VolumeStatuses"]
+    return sorted(one["VolumeId"] for one in seen if one["VolumeStatus"].get("Status") == "impaired")
+
+
+def attach(ec2: EC2Client, volume: str, instance: str, device: str) -> bool:
+    """Begins to attach a volume. False if something holds it already, or the name is taken: look again.
+
+    A volume has one attachment, so this is the mutex of all who move it. Raises ClientError for all else. Codes:
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+    try:
+        ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device=device)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("VolumeInUse", "IncorrectState", "InvalidParameterValue"):
+            raise
+        logger.info("volume not attached", extra={"volume_id": volume, "reason": error.response["Error"]["Message"]})
+        return False
+    logger.info("volume attached", extra={"volume_id": volume, "instance_id": instance})
+    return True
+
+
+def detach(ec2: EC2Client, volume: str, instance: str, *, force: bool) -> None:
+    """Begins to take a volume from exactly this instance; what is not attached there is done.
+
+    Raises ClientError for all else. Codes: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+    try:
+        if force:
+            ec2.detach_volume(VolumeId=volume, InstanceId=instance, Force=True)
+        else:
+            ec2.detach_volume(VolumeId=volume, InstanceId=instance)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("InvalidAttachment.NotFound", "IncorrectState"):
+            raise
+        return
+    logger.info("volume detached", extra={"volume_id": volume, "instance_id": instance, "force": force})
+
+
+def restore(ec2: EC2Client, snapshot: Snapshot, zone: str, kind: tuple[str, int, int], words: Mapping[str, str]) -> str:
+    """Makes a volume of a snapshot: its id, the same for the same snapshot and zone. `kind` is type, IOPS and MiB/s.
+
+    Raises ClientError. A key of the snapshot's is the volume's too:
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
+    """
+    name, iops, throughput = kind
+    request: CreateVolumeRequestTypeDef = {
+        "SnapshotId": snapshot.id,
+        "AvailabilityZone": zone,
+        "VolumeType": cast("VolumeTypeType", name),
+        "ClientToken": "wk-" + hashlib.sha256(f"{snapshot.id} {zone}".encode()).hexdigest()[:40],
+        "TagSpecifications": [{"ResourceType": "volume", "Tags": tags.write(words)}],
+    }
+    if iops and name in ("gp3", "io1", "io2"):
+        request["Iops"] = iops
+    if throughput and name == "gp3":
+        request["Throughput"] = throughput
+    made = ec2.create_volume(**request)["VolumeId"]
+    logger.info("volume restored", extra={"volume_id": made, "snapshot_id": snapshot.id})
+    return made
 
 
 def _find(ec2: EC2Client, filters: Sequence[FilterTypeDef]) -> list[Volume]:

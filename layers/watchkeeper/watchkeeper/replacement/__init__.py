@@ -1,1 +1,1 @@
-"""Replacing dead database hosts: observe, plan, apply."""
+"""Replacement of dead database hosts: the volumes move to another host, and clients find it again."""

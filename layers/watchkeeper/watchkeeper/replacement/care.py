@@ -1,0 +1,95 @@
+"""What a look does for the whole fleet: its alarms, and every few minutes the question whether all is writable."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
+
+from watchkeeper import loop
+from watchkeeper.aws import agents, alarms, starts
+from watchkeeper.replacement.scene import GONE, retired_at
+from watchkeeper.runtime import Metric, now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from watchkeeper.aws.commands import Outcome
+    from watchkeeper.look import Look
+    from watchkeeper.replacement.apply import Writers
+    from watchkeeper.replacement.observe import Fleet, Readers
+    from watchkeeper.replacement.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# The same question to the whole fleet: each few minutes is soon enough to tell, and cheap.
+EVERY_MINUTES = 5
+ANSWER_SECONDS = 12.0
+
+
+def keep_alarms(read: Readers, settings: Settings, fleet: Fleet) -> dict[str, list[str]]:
+    """One alarm for each settled host that exists, none for any other instance; the instances of both changes."""
+    hosting = {one.home: one.hosts.get(one.home) for one in fleet.scenes if one.volumes}
+    wanted = {name for name, host in hosting.items() if host and host.state not in GONE}
+    made, gone = sorted(wanted - set(fleet.alarms)), sorted(set(fleet.alarms) - wanted)
+    for instance in made:
+        alarms.put(read.cloudwatch, settings.alarm_prefix, instance)
+    alarms.delete(read.cloudwatch, [fleet.alarms[one] for one in gone])
+    return {"made": made, "deleted": gone}
+
+
+def ask(read: Readers, write: Writers, settings: Settings, fleet: Fleet, look: Look) -> tuple[Metric, ...]:
+    """Whether each database takes writes and how full it is: figures for alarms, and nothing follows from them."""
+    if look.time.minute % EVERY_MINUTES:
+        return ()
+    running = {
+        one.home: one.application
+        for one in fleet.scenes
+        if one.volumes and one.has_all(one.home) and (host := one.hosts.get(one.home)) and host.state == "running"
+    }
+    try:
+        reached = sorted(agents.find(read.ssm, sorted(running)))
+        answered: dict[str, Outcome | None] = {}
+        for start in range(0, len(reached), starts.MOST_HOSTS):
+            some = reached[start : start + starts.MOST_HOSTS]
+            answered |= _ask(read, write, settings, some)
+    except (ClientError, BotoCoreError):
+        logger.warning("databases not asked", exc_info=True)
+        return ()
+    return _judge(answered, running)
+
+
+def _ask(read: Readers, write: Writers, settings: Settings, some: list[str]) -> dict[str, Outcome | None]:
+    command = starts.send(write.ssm_once, some, settings.document, "probe", {})
+    found: dict[str, Outcome | None] = {}
+
+    def answers() -> bool | None:
+        found.update(starts.answers(read.ssm, command, now()))
+        return True if found and all(found.values()) else None
+
+    loop.wait(answers, seconds=ANSWER_SECONDS, pause=1)
+    return found
+
+
+def _judge(answered: Mapping[str, Outcome | None], running: Mapping[str, str]) -> tuple[Metric, ...]:
+    silent, full = 0, 0
+    for host, outcome in answered.items():
+        words = outcome.words if outcome else {}
+        full = max(full, int(words.get("fullPercent") or 0))
+        if not words.get("writable") and not words.get("standby"):
+            silent += 1
+            said = words.get("error") or (outcome.error if outcome else "no answer")
+            logger.warning(
+                "database not writable", extra={"application": running[host], "instance_id": host, "reason": said}
+            )
+    return (Metric("DatabasesNotWritable", silent), Metric("DatabaseFullPercent", full, MetricUnit.Percent))
+
+
+def count(fleet: Fleet) -> tuple[Metric, ...]:
+    """Figures of the fleet: hosts that were retired and stay stopped, which cost their root volumes."""
+    retired = sum(
+        1 for scene in fleet.scenes for one in scene.hosts.values() if one.state == "stopped" and retired_at(one)
+    )
+    return (Metric("RetiredHosts", retired),)

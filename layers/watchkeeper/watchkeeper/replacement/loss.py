@@ -1,0 +1,138 @@
+"""A volume that is missing: untagged, or lost for good; and what then takes its place; pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+from watchkeeper.look import read_time, stamp
+from watchkeeper.replacement.actions import Restore, Tag
+from watchkeeper.replacement.refusals import Refusal
+from watchkeeper.replacement.scene import GONE
+from watchkeeper.replacement.verdict import Plan
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.replacement.scene import Scene
+    from watchkeeper.replacement.settings import Settings
+
+# One look can be wrong: three of them, over five minutes, at most one a minute.
+LOOKS, OVER, APART = 3, timedelta(minutes=5), timedelta(seconds=50)
+
+# What DescribeVolumes says of a volume that will not come back; "" where it says nothing.
+LOST = ("", "deleted", "deleting", "error")
+
+
+def plan(scene: Scene, settings: Settings) -> Plan:
+    """What to do when a volume that is recorded is not found by its tags."""
+    details = scene.details
+    if details is None:
+        return Plan(waits=("a volume of it is not found by its tags",))
+    there = sorted(name for name, state in details.missing.items() if state not in LOST)
+    if there:
+        return Plan(_untagged(scene, there))
+    lost = sorted(details.missing)
+    if not lost:
+        return Plan()
+    host = scene.hosts.get(scene.home) if scene.volumes else details.last_host
+    newest = _newest(scene)
+    if host and host.state not in (*GONE, "stopped"):
+        return Plan(_running(scene, lost, host.id))
+    if newest is None:
+        sentence = f"{', '.join(lost)} is lost, and there is no finished application-consistent set of it."
+        return Plan(Refusal("volume-lost", sentence))
+    times = _times(newest)
+    if len(times) < LOOKS or times[-1] - times[0] < OVER:
+        if times and scene.now - times[-1] < APART:
+            return Plan(waits=("another look at the missing volume",))
+        kept = [*times[:1], *times[1:][-(LOOKS - 2) :], scene.now] if times else [scene.now]
+        ids = tuple(member.id for member in newest.members)
+        noted = Tag(ids, {tags.LOST: " ".join(map(stamp, kept))}, f"{', '.join(lost)} is not there")
+        return Plan(actions=(noted,), waits=("more looks at the missing volume",))
+    if settings.is_lost_volume_restored and not scene.volumes:
+        return Plan(actions=(Restore(newest, _zone(scene, newest), f"{', '.join(lost)} is lost"),))
+    return Plan(_lost(scene, lost, newest))
+
+
+def _untagged(scene: Scene, there: list[str]) -> Refusal:
+    return Refusal(
+        "volume-untagged",
+        f"{', '.join(there)} exists and is not tagged as a volume of its database any more: tag it "
+        f"{tags.APPLICATION}={scene.application} and {tags.ROLE}={tags.DATABASE}; or, if it no longer belongs to it, "
+        f"remove {tags.VOLUMES} from the others.",
+    )
+
+
+def _running(scene: Scene, lost: list[str], host: str) -> Refusal:
+    return Refusal(
+        "volume-missing",
+        f"EC2 does not find {', '.join(lost)}, and {host}, which had it, still runs: that is no loss. See whether "
+        f"{scene.application} works, and the health of the zone.",
+    )
+
+
+def _lost(scene: Scene, lost: list[str], newest: SnapshotSet) -> Refusal:
+    commands = "; ".join(
+        f"aws ec2 create-volume --snapshot-id {member.id} --availability-zone {_zone(scene, newest) or 'ZONE'} "
+        f"--volume-type {kind} --tag-specifications 'ResourceType=volume,Tags=["
+        + "".join(f"{{Key={key},Value={value}}}," for key, value in words(scene, newest, member.id).items()).rstrip(",")
+        + "]'"
+        for member, (kind, _, _) in zip(newest.members, types(newest), strict=True)
+    )
+    others = (
+        f" and set {', '.join(scene.ids)} aside (its role to retired), since one set restores all"
+        if scene.volumes
+        else ""
+    )
+    return Refusal(
+        "volume-lost",
+        f"{', '.join(lost)} is lost for good. The newest set is of {stamp(newest.started)}; what was written since is "
+        f"gone with it. To restore it{others}: {commands}; the host then follows by itself. With "
+        f"RestoreWhenVolumeLost=true that is done without you.",
+    )
+
+
+def words(scene: Scene, restored: SnapshotSet, snapshot: str) -> dict[str, str]:
+    """The tags of a volume that is restored: of its database, on the host that is gone, from this snapshot."""
+    member = next(one for one in restored.members if one.id == snapshot)
+    kept = {key: member.tags[key] for key in (tags.ADDRESS, tags.KEEP) if key in member.tags}
+    return kept | {
+        tags.APPLICATION: scene.application,
+        tags.ROLE: tags.DATABASE,
+        tags.HOST: member.tags.get(tags.HOST, "unknown"),
+        tags.RESTORED_FROM: member.id,
+    }
+
+
+def types(restored: SnapshotSet) -> list[tuple[str, int, int]]:
+    """What each volume of a set was, in the order of its members: type, IOPS and MiB/s; 0 where none was recorded."""
+    found = dict(zip(restored.volumes, restored.members[0].tags.get(tags.TYPES, "").split(), strict=False))
+    return [_type(found.get(member.volume, "gp3")) for member in restored.members]
+
+
+def _type(text: str) -> tuple[str, int, int]:
+    kind, *figures = text.split("/")
+    numbers = [int(one) if one.isdigit() else 0 for one in (*figures, "", "")]
+    return kind or "gp3", numbers[0], numbers[1]
+
+
+def _newest(scene: Scene) -> SnapshotSet | None:
+    sets = scene.details.sets if scene.details else ()
+    good = [one for one in sets if one.is_finished and one.consistency == "application"]
+    return good[-1] if good else None
+
+
+def _zone(scene: Scene, newest: SnapshotSet) -> str:
+    if scene.volumes:
+        return scene.anchor.zone
+    return newest.members[0].tags.get(tags.ZONE) or (scene.details.launch_zone if scene.details else "")
+
+
+def _times(newest: SnapshotSet) -> list[datetime]:
+    try:
+        return [read_time(one) for one in newest.members[0].tags.get(tags.LOST, "").split()]
+    except ValueError:
+        return []

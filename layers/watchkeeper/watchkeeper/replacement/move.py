@@ -1,0 +1,257 @@
+"""The move: the old host is fenced, its volumes go to the new one, the database starts, the address follows; pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+from watchkeeper.aws import starts
+from watchkeeper.aws.addresses import Interface, Record
+from watchkeeper.look import stamp
+from watchkeeper.replacement import refusals, telling
+from watchkeeper.replacement.actions import Attach, Detach, MoveInterface, Point, Protect, Send, Stop, Tag, Terminate
+from watchkeeper.replacement.refusals import Refusal
+from watchkeeper.replacement.scene import GONE, retired_at
+from watchkeeper.replacement.verdict import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from watchkeeper.aws.hosts import Host
+    from watchkeeper.aws.starts import Start
+    from watchkeeper.aws.volumes import Volume
+    from watchkeeper.replacement.actions import Action
+    from watchkeeper.replacement.scene import Scene
+    from watchkeeper.replacement.settings import Settings
+
+# EC2 recommends these names for EBS; on Nitro they are only asked for, and a host knows a volume by its serial:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html
+DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
+
+# "Most attach operations finish within 1-4 seconds" (aws-ebs-csi-driver); one that does not, does not at all.
+STUCK = timedelta(minutes=5)
+HOPELESS = timedelta(minutes=12)
+
+# From running to an agent that answers it takes some ten to thirty seconds.
+NO_AGENT = timedelta(minutes=5)
+
+BACKOFF = (timedelta(0), timedelta(seconds=20), timedelta(seconds=60))
+
+
+def move(scene: Scene, settings: Settings, target: Host) -> Plan:
+    """What makes sense now on the way of the database to the target."""
+    leaving = [scene.hosts[name] for name in _leaving(scene, target) if name in scene.hosts]
+    strange = [one for one in leaving if one.id != scene.home and scene.number(one) is None]
+    if strange and any(one.state not in GONE for one in strange):
+        return Plan(refusals.moved_by_hand(scene))
+    fences = [action for one in leaving for action in fence(scene, settings, one, "its database moves to another host")]
+    free = [action for one in leaving for action in _free(scene, settings, one)]
+    if target.state != "running":
+        return Plan(actions=(*fences, *free), waits=(f"{target.id} is running",))
+    if not scene.has_all(target.id):
+        return Plan(actions=(*fences, *free, *_attach(scene, target)), waits=tuple(_lacking(scene, target)))
+    return serve(scene, settings, target)
+
+
+def fence(scene: Scene, settings: Settings, host: Host, reason: str) -> tuple[Action, ...]:
+    """What stops a host for good: its volumes are kept, it is written down, then the stop, by force, and its end."""
+    if host.state in GONE:
+        return ()
+    steps: list[Action] = list(protect(scene, host))
+    since = retired_at(host) if scene.is_retired(host) else None
+    if since is None:
+        steps.append(
+            Tag((host.id,), {tags.RETIRED: f"{stamp(scene.now)} {reason}"}, "what stopped it is told from a person")
+        )
+    if host.state in ("running", "pending"):
+        steps.append(Stop(host.id, reason))
+    elif host.state == "stopping" and since is not None:
+        if scene.now - since >= settings.terminate_after:
+            whole = tuple(sorted(host.devices.values()))
+            steps += [
+                Protect(host.id, whole, "nothing of it is deleted"),
+                Terminate(host.id, "it does not stop, even by force"),
+            ]
+        elif scene.now - since >= settings.force_after:
+            steps.append(Stop(host.id, "it hangs in stopping", force=True))
+    return tuple(steps)
+
+
+def protect(scene: Scene, host: Host) -> tuple[Action, ...]:
+    """Keeps the database's volumes should their host be terminated, by whomever."""
+    dying = tuple(sorted(host.devices[name] for name in host.dying if name in scene.ids))
+    return (Protect(host.id, dying, "a terminated host would take the database along"),) if dying else ()
+
+
+def _leaving(scene: Scene, target: Host) -> list[str]:
+    """The hosts to fence: who still holds a volume, and the old one unless somebody runs it again without any."""
+    holding = {one.attachment.host for one in scene.volumes if one.attachment}
+    home = scene.hosts.get(scene.home)
+    if home and scene.condition(home) != "alive":
+        holding.add(home.id)
+    return sorted(holding - {target.id})
+
+
+def _free(scene: Scene, settings: Settings, host: Host) -> list[Action]:
+    """What leaves a host that is seen stopped: first the address, then the volumes, the anchor last."""
+    if host.state != "stopped":
+        return []
+    steps: list[Action] = []
+    if isinstance(scene.record, Interface) and scene.record.instance == host.id and scene.record.status == "attached":
+        steps.append(MoveInterface(scene.record, None, f"{host.id} is stopped"))
+    for volume in reversed(scene.volumes):
+        attachment = volume.attachment
+        if attachment is None or attachment.host != host.id:
+            continue
+        since = retired_at(host)
+        is_late = since is not None and scene.now - since >= settings.terminate_after
+        if attachment.state in ("attached", "attaching"):
+            steps.append(Detach(volume.id, host.id, f"{host.id} is stopped"))
+        elif attachment.state == "busy" or is_late:
+            steps.append(Detach(volume.id, host.id, f"{host.id} is stopped, and the volume hangs", force=True))
+    return steps
+
+
+def _attach(scene: Scene, target: Host) -> list[Action]:
+    stuck = [one for one in scene.volumes if _is_stuck(scene, one, target)]
+    if stuck and scene.age(target) >= HOPELESS:
+        return [Tag((target.id,), {tags.RETIRED: f"{stamp(scene.now)} attaching never ended"}, "the next one is tried")]
+    if stuck:
+        return [Detach(one.id, target.id, "attaching does not end; then under another name") for one in reversed(stuck)]
+    if scene.anchor.attachment and scene.anchor.host != target.id:
+        return []
+    free = [one for one in scene.volumes if one.attachment is None and one.state == "available"]
+    if scene.anchor.attachment is None and scene.anchor not in free:
+        return []
+    names = [name for name in DEVICES if name not in target.devices.values()]
+    turn = int(scene.age(target) / STUCK) % len(names)
+    return [
+        Attach(one.id, target.id, name, "the anchor first, the others to who has it")
+        for one, name in zip(free, names[turn:] + names[:turn], strict=False)
+    ]
+
+
+def _is_stuck(scene: Scene, volume: Volume, target: Host) -> bool:
+    attachment = volume.attachment
+    if attachment is None or attachment.host != target.id or attachment.state != "attaching":
+        return False
+    return attachment.since is not None and scene.now - attachment.since >= STUCK
+
+
+def _lacking(scene: Scene, target: Host) -> list[str]:
+    waits = []
+    for one in scene.volumes:
+        if one.attachment is None:
+            waits.append(f"{one.id} is attached to {target.id}")
+        elif one.attachment.host != target.id:
+            waits.append(f"{one.id} leaves {one.attachment.host}")
+        elif one.attachment.state != "attached":
+            waits.append(f"{one.id} is attached to {target.id}: {one.attachment.state}")
+    return waits
+
+
+def serve(scene: Scene, settings: Settings, target: Host) -> Plan:
+    """All volumes are there: the database starts, its address follows, and it is settled."""
+    details = scene.details
+    sent = [
+        one
+        for one in (details.starts.get(target.id, ()) if details else ())
+        if one.command == "start" and (target.launched is None or one.asked >= target.launched)
+    ]
+    if not sent or not sent[-1].is_success:
+        return _start(scene, settings, target, sent)
+    pointed = point(scene, settings, target)
+    if not pointed.is_empty or pointed.refusal:
+        return pointed
+    remembered = {tags.HOST: target.id, tags.VOLUMES: " ".join(scene.ids)}
+    return Plan(
+        actions=(
+            Tag(scene.ids, remembered, "its database takes writes there, and is found there"),
+            telling.replaced(scene, target, sent[-1]),
+        )
+    )
+
+
+def _start(scene: Scene, settings: Settings, target: Host, sent: Sequence[Start]) -> Plan:
+    send = Send(target.id, "start", start_words(scene, settings), "all volumes are attached")
+    if not scene.details or not scene.details.is_reached.get(target.id):
+        if scene.age(target) < NO_AGENT:
+            return Plan(waits=(f"the SSM agent of {target.id} answers",))
+        sentence = (
+            f"{target.id} has the volumes, and its SSM agent does not answer: the image of {scene.launches[0].id} must "
+            f"run one, with a way out to SSM and a role that has AmazonSSMManagedInstanceCore."
+        )
+        return Plan(Refusal("no-agent", sentence), waits=("its agent answers",))
+    if not sent:
+        return Plan(actions=(send,))
+    last = sent[-1]
+    if last.outcome is None:
+        return Plan(waits=(f"PostgreSQL starts on {target.id}",))
+    if last.is_recovering:
+        sentence = (
+            f"PostgreSQL on {target.id} replays its log since {stamp(sent[0].asked)}; it goes on, and nothing is asked."
+        )
+        return Plan(Refusal("recovering", sentence), (send,))
+    return _start_again(scene, target, sent, send)
+
+
+def _start_again(scene: Scene, target: Host, sent: Sequence[Start], send: Send) -> Plan:
+    """A start that failed is tried three times, then told; asked to by force, once more."""
+    last = sent[-1]
+    if scene.details and scene.details.forced_at and last.asked < scene.details.forced_at:
+        return Plan(actions=(send,))
+    code, said = (last.outcome.code, last.outcome.error) if last.outcome else (0, "")
+    sentence = (
+        f"PostgreSQL does not start on {target.id}, which has the volumes: {said} Mend it there "
+        f"(aws ssm start-session --target {target.id}), then send "
+        f'{{"application": "{scene.application}", "force": true}} to replace_database_host.'
+    )
+    if code == starts.UNFIT:
+        return Plan(Refusal("start-refused", sentence))
+    failed = len([one for one in sent if not one.is_recovering])
+    if failed >= len(BACKOFF):
+        return Plan(Refusal("start-failed", sentence))
+    if scene.now - last.asked < BACKOFF[failed]:
+        return Plan(waits=("a while before PostgreSQL is started again",))
+    return Plan(actions=(send,))
+
+
+def start_words(scene: Scene, settings: Settings) -> dict[str, str]:
+    """The parameters of a start: exactly the volumes of the set, and a new timeline where they were restored."""
+    return {
+        "volumeIds": " ".join(scene.ids),
+        "newTimeline": scene.anchor.tags.get(tags.RESTORED_FROM, ""),
+        "allowCollationChange": "true" if settings.is_collation_change_allowed else "",
+        "startCommand": settings.start_command,
+    }
+
+
+def point(scene: Scene, settings: Settings, host: Host) -> Plan:
+    """What lets the address lead to a host; empty when it does, or when the database has none."""
+    name = next((one.tags[tags.ADDRESS] for one in scene.volumes if tags.ADDRESS in one.tags), "")
+    if not name:
+        return Plan()
+    if refusal := refusals.address(scene, name, settings):
+        return Plan(refusal)
+    if isinstance(scene.record, Interface):
+        return _point_interface(scene, scene.record, host)
+    observed = scene.record if isinstance(scene.record, Record) else None
+    if observed and observed.value == host.address:
+        return Plan()
+    return Plan(actions=(Point(observed, name, host.address, f"the database is on {host.id}"),))
+
+
+def _point_interface(scene: Scene, interface: Interface, host: Host) -> Plan:
+    if interface.instance and interface.instance not in scene.hosts:
+        sentence = (
+            f"{interface.id} is attached to {interface.instance}, which is no host of {scene.application}: detach it."
+        )
+        return Plan(Refusal("odd-address", sentence))
+    if interface.instance == host.id and interface.status == "attached":
+        return Plan()
+    if interface.status == "available":
+        return Plan(actions=(MoveInterface(interface, host.id, f"the database is on {host.id}"),))
+    if interface.instance != host.id and interface.status == "attached":
+        return Plan(actions=(MoveInterface(interface, None, f"the database is on {host.id}"),))
+    return Plan(waits=(f"{interface.id} is attached to {host.id}: {interface.status}",))

@@ -1,0 +1,240 @@
+"""Reads the databases: all in bulk, by pages; and one closely, with all that bears on replacing its host."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from watchkeeper import tags
+from watchkeeper.aws import addresses, agents, alarms, checks, hosts, keys, launches, snapshots, starts, volumes
+from watchkeeper.replacement.scene import STOPPED, Details, Scene, Zone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_route53 import Route53Client
+    from mypy_boto3_ssm import SSMClient
+
+    from watchkeeper.aws.addresses import Interface, Odd, Record
+    from watchkeeper.aws.checks import Check
+    from watchkeeper.aws.hosts import Host
+    from watchkeeper.aws.launches import Launch
+    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.volumes import Volume
+    from watchkeeper.replacement.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Thing = TypeVar("Thing", "Volume", "Host", "Launch")
+
+# A volume in one of these states is not there for a database.
+NOT_THERE = ("error", "deleting", "deleted")
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The clients that an observation asks."""
+
+    ec2: EC2Client
+    ssm: SSMClient
+    cloudwatch: CloudWatchClient
+    route53: Route53Client
+    kms: KMSClient
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one look has read and need not read again, and what its own writes were answered."""
+
+    details: Details = field(default_factory=Details)
+    launches: tuple[Launch, ...] | None = None
+    launched: dict[str, Host] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    told: list[str] = field(default_factory=list)
+    zones: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Every application that has a launch template, each as a scene without details; the kept alarms by instance."""
+
+    scenes: tuple[Scene, ...]
+    alarms: Mapping[str, str]
+
+
+def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: datetime) -> Fleet:
+    """Reads the applications with these names (`*` matches any text) for the calls of their pages."""
+    templates = _by_application(launches.find(read.ec2, names))
+    found = _by_application([one for one in volumes.find(read.ec2, names) if one.state not in NOT_THERE])
+    claiming = _by_application(hosts.find_claiming(read.ec2, names))
+    known = {one.id: one for some in claiming.values() for one in some}
+    holding = {one.host for some in found.values() for one in some if one.host}
+    known |= hosts.find(read.ec2, sorted(holding - set(known)))
+    impaired = checks.find_impaired(read.ec2, volumes=True)
+    led = _read_addresses(read, settings, found)
+    scenes = (
+        Scene(
+            name,
+            now,
+            tuple(found.get(name, ())),
+            _around(found.get(name, ()), claiming.get(name, ()), known),
+            tuple(templates[name]),
+            impaired,
+            led.get(_address(found.get(name, ()))),
+        )
+        for name in sorted(templates)
+        if name not in settings.retired
+    )
+    return Fleet(tuple(scenes), alarms.find(read.cloudwatch, settings.alarm_prefix))
+
+
+def observe(read: Readers, settings: Settings, name: str, now: datetime, seen: Seen) -> Scene:
+    """One application with its details; what does not change within a look is read once."""
+    found = tuple(one for one in volumes.find(read.ec2, [name]) if one.state not in NOT_THERE)
+    known = {one.id: one for one in hosts.find_claiming(read.ec2, [name])}
+    wanted = {one.attachment.host for one in found if one.attachment} | {one.tags.get(tags.HOST, "") for one in found}
+    known |= hosts.find(read.ec2, sorted(wanted - set(known) - {""}))
+    for launched in seen.launched.values():  # reads may lag behind the answer of RunInstances
+        known.setdefault(launched.id, launched)
+    if seen.launches is None:
+        seen.launches = tuple(launches.find(read.ec2, [name]))
+        seen.details = _read_once(read, settings, Scene(name, now, found, known, seen.launches), seen.details)
+    scene = Scene(name, now, found, known, seen.launches, details=seen.details)
+    if not found:
+        return scene
+    scene = replace(scene, checks=_read_checks(read, scene))
+    scene = replace(scene, details=replace(seen.details, zone=_read_zone(read, settings, scene)))
+    scene = _ask(read, settings, scene, seen)
+    return replace(scene, record=_read_address(read, settings, scene, seen))
+
+
+def _read_once(read: Readers, settings: Settings, scene: Scene, details: Details) -> Details:
+    if not scene.launches:
+        return details
+    recorded = set(scene.members) - set(scene.ids)
+    sets: list[SnapshotSet] = []
+    if recorded or not scene.volumes:
+        sets, _ = snapshots.sort_out(snapshots.find(read.ec2, [scene.application]))
+        good = [one for one in sets if one.is_finished and one.consistency == "application"]
+        recorded |= set(good[-1].volumes) - set(scene.ids) if good and not scene.volumes else set()
+    states = volumes.find_states(read.ec2, sorted(recorded))
+    last = sets[-1].members[0].tags.get(tags.HOST, "") if sets else ""
+    host = scene.hosts.get(scene.home) if scene.volumes else hosts.find(read.ec2, [last]).get(last) if last else None
+    is_there = host is not None and host.state in ("running", "pending", *STOPPED)
+    others = volumes.find_on(read.ec2, host.id) if host and is_there else []
+    return replace(
+        details,
+        launch_zone=launches.find_zone(read.ec2, scene.launches[0]),
+        is_stop_protected=hosts.is_stop_protected(read.ec2, host.id) if host and is_there else False,
+        foreign=tuple(one.id for one in others if one.application not in ("", scene.application)),
+        sick=tuple(volumes.find_sick(read.ec2, scene.ids)) if scene.ids else (),
+        foreign_keys=tuple(keys.find_foreign(read.kms, [one.key for one in scene.volumes], settings.keys)),
+        sets=tuple(sets),
+        missing={one: states.get(one, "") for one in sorted(recorded)},
+        last_host=host if not scene.volumes else None,
+    )
+
+
+def _read_checks(read: Readers, scene: Scene) -> Mapping[str, Check]:
+    """Only what has run for a while can be impaired in a way that counts."""
+    watched = [scene.hosts[one] for one in {scene.home, scene.holder} if one in scene.hosts]
+    if not any(one.state == "running" for one in watched):
+        return {}
+    try:
+        return checks.find_impaired(read.ec2, scene.anchor.zone, volumes=True)
+    except (ClientError, BotoCoreError):
+        logger.warning("status checks not read", extra={"zone": scene.anchor.zone}, exc_info=True)
+        return {}
+
+
+def _read_zone(read: Readers, settings: Settings, scene: Scene) -> Zone:
+    """How all managed hosts of the zone look, where one that still runs looks dead."""
+    host = scene.hosts.get(scene.home)
+    if host is None or scene.condition(host) != "impaired":
+        return Zone()
+    try:
+        managed = hosts.find_databases(read.ec2, settings.watched, scene.anchor.zone).values()
+    except (ClientError, BotoCoreError):
+        logger.warning("hosts of the zone not read", extra={"zone": scene.anchor.zone}, exc_info=True)
+        return Zone(is_read=False)
+    running = [one for one in managed if one.state == "running"]
+    dead = [one for one in running if one.id in scene.checks and scene.checks[one.id].is_host]
+    failed = [one for one in managed if one.state in STOPPED and one.reason.startswith("Server.")]
+    return Zone(len(running) + len(failed), len(dead) + len(failed))
+
+
+def _ask(read: Readers, settings: Settings, scene: Scene, seen: Seen) -> Scene:
+    """Asks SSM about the hosts that something is wanted of. Its silence is an answer: not reached."""
+    target, home = scene.target, scene.hosts.get(scene.home)
+    wanted = [one.id for one in (target,) if one and scene.has_all(one.id)]
+    if home and home.state == "running" and (scene.has_all(home.id) or scene.condition(home) == "impaired"):
+        wanted.append(home.id)
+    if not wanted or scene.details is None:
+        return scene
+    try:
+        reached = agents.find(read.ssm, wanted) - seen.silent
+        sent = {one: tuple(starts.find(read.ssm, one, settings.document, scene.ids, scene.now)) for one in wanted}
+    except (ClientError, BotoCoreError):
+        logger.warning("ssm not read", extra={"instance_id": wanted}, exc_info=True)
+        return scene
+    details = replace(scene.details, is_reached={one: one in reached for one in wanted}, starts=sent)
+    return replace(scene, details=details)
+
+
+def _read_address(read: Readers, settings: Settings, scene: Scene, seen: Seen) -> Record | Odd | Interface | None:
+    name = _address(scene.volumes)
+    if name.startswith("eni-"):
+        return addresses.find_interface(read.ec2, name)
+    # Route 53 takes five requests a second of a whole account, so it is asked only when the answer matters:
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html#limits-api-requests
+    on = scene.holder if scene.holder and scene.has_all(scene.holder) else ""
+    proven = any(one.command == "start" and one.is_success for one in _starts(scene, on))
+    if not name or not on or not (on == scene.home or proven):
+        return None
+    if seen.zones is None:
+        seen.zones = addresses.find_zones(read.route53, settings.zones)
+    zone = addresses.zone_of(seen.zones, name)
+    return addresses.find_record(read.route53, zone, name) if zone else None
+
+
+def _starts(scene: Scene, host: str) -> Sequence[starts.Start]:
+    return scene.details.starts.get(host, ()) if scene.details else ()
+
+
+def _read_addresses(
+    read: Readers, settings: Settings, found: Mapping[str, Sequence[Volume]]
+) -> dict[str, Record | Odd | Interface]:
+    """Where all addresses lead now, by the name that a volume has."""
+    named = {_address(some) for some in found.values()} - {""}
+    interfaces = sorted(one for one in named if one.startswith("eni-"))
+    led: dict[str, Record | Odd | Interface] = dict(addresses.find_interfaces(read.ec2, interfaces))
+    if named - set(interfaces):
+        for zone in addresses.find_zones(read.route53, settings.zones):
+            records = addresses.find_records(read.route53, zone)
+            led |= {one: records[addresses.normalise(one)] for one in named if addresses.normalise(one) in records}
+    return led
+
+
+def _address(some: Sequence[Volume]) -> str:
+    return next((one.tags[tags.ADDRESS] for one in some if tags.ADDRESS in one.tags), "")
+
+
+def _around(some: Sequence[Volume], claiming: Sequence[Host], known: Mapping[str, Host]) -> Mapping[str, Host]:
+    """The hosts that an application's volumes are on, and those that are tagged as its own."""
+    holding = {one.attachment.host for one in some if one.attachment} | {one.tags.get(tags.HOST, "") for one in some}
+    return {one: known[one] for one in holding if one in known} | {one.id: one for one in claiming}
+
+
+def _by_application(things: Iterable[Thing]) -> dict[str, list[Thing]]:
+    sorted_out: dict[str, list[Thing]] = defaultdict(list)
+    for one in things:
+        sorted_out[one.application].append(one)
+    return sorted_out

@@ -1,0 +1,159 @@
+"""Decides what to do about a database's host now: a refusal, or the writes that make sense at this moment; pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+from watchkeeper.look import stamp
+from watchkeeper.replacement import calm, loss, refusals
+from watchkeeper.replacement.actions import Launch, Send, StartAgain, Tag, Tell, Untag
+from watchkeeper.replacement.move import fence, move
+from watchkeeper.replacement.scene import GONE, YOUNG
+from watchkeeper.replacement.verdict import Plan
+
+if TYPE_CHECKING:
+    from watchkeeper.aws.hosts import Host
+    from watchkeeper.replacement.actions import Action
+    from watchkeeper.replacement.refusals import Refusal
+    from watchkeeper.replacement.scene import Scene
+    from watchkeeper.replacement.settings import Settings
+
+# How long a host whose checks fail may take to answer "writable" before its silence counts, and for how long it does.
+ANSWER = timedelta(seconds=10)
+ANSWERED = timedelta(minutes=1)
+
+# A volume that was made a moment ago is about to be attached.
+NEW = timedelta(minutes=30)
+
+
+def plan(scene: Scene, settings: Settings) -> Plan:
+    """What to do now; without details only whether anything is. Telling of a refusal once is part of it."""
+    found = _plan(scene, settings)
+    return replace(found, actions=(*found.actions, *_tell(scene, found)))
+
+
+def _plan(scene: Scene, settings: Settings) -> Plan:
+    if not scene.launches:
+        return Plan()
+    if refusal := refusals.name(scene):
+        return Plan(refusal)
+    if not scene.volumes or scene.members - set(scene.ids):
+        return loss.plan(scene, settings)
+    host = scene.hosts.get(scene.home)
+    condition = scene.condition(host)
+    is_calm = condition in ("alive", "starting") and scene.holds_all(scene.home)
+    if paused := refusals.paused(scene, host):
+        return Plan(is_paused=True) if is_calm else Plan(paused)
+    if is_calm and host:
+        return calm.plan(scene, settings, host)
+    if not scene.home:
+        is_new = any(scene.now - one.created < NEW for one in scene.volumes)
+        return Plan(waits=("its volumes are attached",)) if is_new else Plan(refusals.never_settled(scene))
+    if scene.holder not in ("", scene.home) and not _may_hold(scene):
+        return Plan(refusals.moved_by_hand(scene))
+    if condition == "stopped-by-people" and host and not settings.is_stopped_by_people_replaced and not scene.target:
+        return Plan(refusals.stopped_by_people(host))
+    if condition in ("alive", "starting") and host and not scene.target and tags.RETIRED not in host.tags:
+        return Plan(refusals.detached(scene, host))
+    return _replace(scene, settings, host)
+
+
+def _may_hold(scene: Scene) -> bool:
+    holder = scene.hosts.get(scene.holder)
+    return holder is None or (
+        holder.application == scene.application and holder.tags.get(tags.ROLE) == tags.DATABASE_HOST
+    )
+
+
+def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
+    details = scene.details
+    if details is None:
+        return Plan(waits=(f"{scene.home} is {scene.condition(host)}",))
+    there = host if host and host.state not in GONE else None
+    refusal = refusals.sick(scene) or refusals.keys(scene)
+    if not refusal and not scene.target:
+        refusal = refusals.templates(scene) or refusals.not_ours(scene, there) or refusals.budget(scene, settings)
+    if refusal:
+        return Plan(refusal)
+    if scene.target:
+        return move(scene, settings, scene.target)
+    if host and scene.age(host) < YOUNG and details.failure is None:
+        return Plan(waits=(f"{host.id} was started less than ten minutes before it died",))
+    if host and scene.condition(host) == "impaired" and tags.RETIRED not in host.tags:
+        if refusal := refusals.zone(scene, host):
+            return Plan(refusal)
+        if asked := _ask(scene, host):
+            return asked
+    if details.failure:
+        return Plan(refusals.launch(scene, details.failure, there), _restart(scene, settings, host))
+    return Plan(actions=(_launch(scene),))
+
+
+def _ask(scene: Scene, host: Host) -> Plan | None:
+    """Whether its database answers, which vetoes: the question, its wait, the veto; None when it is silent."""
+    details = scene.details
+    if details is None or not details.is_reached.get(host.id):
+        return None
+    asked = [
+        one for one in details.starts.get(host.id, ()) if one.command == "probe" and scene.now - one.asked < ANSWERED
+    ]
+    if not asked:
+        words = {"volumeIds": " ".join(scene.ids)}
+        return Plan(actions=(Send(host.id, "probe", words, "its checks fail: does its database answer?"),))
+    last = asked[-1]
+    if last.outcome is None and scene.now - last.asked < ANSWER:
+        return Plan(waits=(f"{host.id} answers whether it is writable",))
+    if last.is_success and last.outcome and (last.outcome.words.get("writable") or last.outcome.words.get("standby")):
+        return Plan(refusals.answers(host))
+    return None
+
+
+def _launch(scene: Scene) -> Launch:
+    number = scene.next_number
+    spent = refusals.entries(scene)
+    mine = f"{scene.home}.{number}"
+    replaced = None
+    if mine not in spent.values():
+        replaced = " ".join(f"{time}={of}" for time, of in {**spent, stamp(scene.now): mine}.items())
+    return Launch(number, scene.launches[0], replaced, f"{scene.home} is dead, and has no replacement yet")
+
+
+def _restart(scene: Scene, settings: Settings, host: Host | None) -> tuple[Action, ...]:
+    """No other host is to be had: the old one again, on other hardware. It is never terminated, being the only one."""
+    if host is None or host.state in GONE or not scene.holds_all(host.id):
+        return ()
+    if host.state == "stopped":
+        return (StartAgain(host.id, "no other host is to be had"),)
+    return fence(scene, replace(settings, terminate_after=timedelta.max), host, "no other host is to be had")
+
+
+def _tell(scene: Scene, found: Plan) -> tuple[Action, ...]:
+    """Tells of a refusal when it begins: the anchor remembers which one it is of, and since when."""
+    if found.is_paused or (not scene.volumes and not found.refusal):
+        return ()
+    if not scene.volumes and found.refusal:  # nothing is left that could remember it but the notice itself
+        sets = scene.details.sets if scene.details else ()
+        return (tell(scene, found.refusal, sets[-1].id if sets else "never"),)
+    before = scene.anchor.tags.get(tags.REFUSED, "").split(" ")[0]
+    if found.refusal is None:
+        is_over = before and (scene.details is not None or not found.waits)
+        return (Untag((scene.anchor.id,), tags.REFUSED, f"{before} no longer holds"),) if is_over else ()
+    if found.refusal.name == before:
+        return ()
+    return (
+        tell(scene, found.refusal, f"{scene.home}.{scene.now:%Y-%m-%d}"),
+        Tag((scene.anchor.id,), {tags.REFUSED: f"{found.refusal.name} {stamp(scene.now)}"}, found.refusal.name),
+    )
+
+
+def tell(scene: Scene, refusal: Refusal, of: str) -> Tell:
+    """The notice of a refusal; `of` tells one occasion from another."""
+    return Tell(
+        f"{scene.application}.{refusal.name}.{of}",
+        f"Watchkeeper: the host of {scene.application} is not replaced ({refusal.name})",
+        f"{scene.application}: {refusal.sentence}",
+        refusal.name,
+    )
