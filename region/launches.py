@@ -95,6 +95,8 @@ class Launches(Instances):
         finally:
             self.building = False
         for instance in reservation.instances:
+            self.known[instance.id] = instance
+            self.born(instance.id)
             if profile:
                 self.associate_iam_instance_profile(instance.id, **named)
             self._come_to_be(instance, wanted)
@@ -128,8 +130,6 @@ class Launches(Instances):
         return made
 
     def _come_to_be(self, instance: Instance, wanted: Mapping[str, Any]) -> None:
-        self.known[instance.id] = instance
-        self.born(instance.id)
         if principal := wanted.get("Operator", {}).get("Principal"):
             self.operators[instance.id] = principal
         for _, block in instance.get_block_device_mapping:
