@@ -10,12 +10,10 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from moto.awslambda.models import lambda_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
 from region.region import Region
-from region.served import Lambda
 from region.simulated import Simulated
 
 if TYPE_CHECKING:
@@ -45,7 +43,6 @@ def main() -> None:
     arguments = parser.parse_args()
     stopped: list[int] = []
     with Region(Simulated(), real_time=True) as region:
-        lambda_backends.backend, was = type("Lambda", (Lambda,), {"home": region}), lambda_backends.backend
 
         def stop(number: int, _: object) -> None:
             stopped.append(number)
@@ -63,7 +60,6 @@ def main() -> None:
         _tell(region, url, application["DatabaseHost"], arguments.env_vars)
         region.run(until=lambda: bool(stopped))
         server.shutdown()
-        lambda_backends.backend = was
 
 
 def _tell(region: Region, url: str, host: str, env_vars: Path | None) -> None:

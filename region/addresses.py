@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
     from region.region import Region
 
-# "Changes generally propagate to all Route 53 name servers managed by DNS within 60 seconds" (the API reference above).
-INSYNC_SECONDS = (5.0, 60.0)
-# The first of them hear at once; the one that a client's resolver asks is any of them.
-FIRST_HEARS_SECONDS = 1.0
 PAGE = 300
 # How moto calls what a record set has beside its name, type and values.
 MORE = {
@@ -72,7 +68,6 @@ class Addresses:
 
     def __init__(self, region: Region) -> None:
         self.changes: list[Change] = []
-        self.insync_seconds = INSYNC_SECONDS
         self._region = region
         self._cached: dict[str, tuple[float, str]] = {}
 
@@ -98,8 +93,8 @@ class Addresses:
         if problems:
             raise Refusal("InvalidChangeBatch", f"[{', '.join(problems)}]")
         zone.rrsets = [_kept(record) for record in after.values()]
-        now, all_hear = self._region.clock.now(), self._region.draw(*self.insync_seconds)
-        one_hears = self._region.draw(FIRST_HEARS_SECONDS, max(FIRST_HEARS_SECONDS, all_hear))
+        now, all_hear = self._region.clock.now(), self._region.takes(self._region.delays.insync)
+        one_hears = self._region.random.uniform(0, all_hear)  # the one that the clients' resolver asks is any of them
         number = f"C{len(self.changes):013d}"
         made = Change(number, call.caller, now, zone.resource_id, batch, before, after, now + one_hears, now + all_hear)
         self.changes.append(made)

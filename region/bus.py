@@ -15,6 +15,7 @@ from moto.scheduler.models import scheduler_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
+from region import events
 from region.calls import Call
 from region.events import Envelope, zulu
 from region.faults import LostAnswer
@@ -70,7 +71,13 @@ class Bus:
 
     def emit(self, shape: Callable[..., dict[str, Any]], *facts: Any, **more: Any) -> None:
         """Put an event of AWS's own, made by a function of region/events.py, on the bus."""
-        self.put(shape(Envelope(self.new_id(), ACCOUNT, self._name, self.region.clock.moment()), *facts, **more))
+        if shape is events.instance_state:
+            self.region.watch.moved(facts[0])
+        self.put(shape(self.envelope(), *facts, **more))
+
+    def envelope(self) -> Envelope:
+        """What an event of this moment has around it."""
+        return Envelope(self.new_id(), ACCOUNT, self._name, self.region.clock.moment())
 
     def put(self, event: str | Path | Mapping[str, Any]) -> None:
         """An event, or a file with one; or a file with what Scheduler sends to the function it is named for."""
@@ -89,9 +96,10 @@ class Bus:
             if rule.state == "ENABLED" and rule.event_pattern.matches_event(dict(event)):  # type: ignore[arg-type]
                 for target in rule.targets:
                     payload = json.loads(target["Input"]) if "Input" in target else event
-                    self._hand_to(target["Arn"], payload, "events.amazonaws.com", rule.arn)
+                    self.hand_to(target["Arn"], payload, "events.amazonaws.com", rule.arn)
 
-    def _hand_to(self, arn: str, payload: Any, principal: str, source: str) -> None:
+    def hand_to(self, arn: str, payload: Any, principal: str, source: str) -> None:
+        """Give a function, a topic or a queue what a service has for it; to a function only if it permits that."""
         service = arn.split(":")[2]
         if service == "lambda":
             function = self.region.functions.find(arn)
@@ -164,6 +172,11 @@ class Bus:
     def publish(self, topic_arn: str, message: str, subject: str | None = None) -> None:
         """Publish to a topic of SNS."""
         sns_backends[ACCOUNT][self._name].publish(message, arn=topic_arn, subject=subject)
+
+    def notices(self) -> list[tuple[str, str]]:
+        """Subject and text of what was published to topics, by whomever; oldest first, topic by topic."""
+        topics = sns_backends[ACCOUNT][self._name].topics.values()
+        return [(subject or "", text) for topic in topics for _, text, subject, _, _ in topic.sent_notifications]
 
     def mail(self) -> list[dict[str, str]]:
         """What the e-mail subscribers of all topics were sent, oldest first."""

@@ -94,27 +94,29 @@ def alarm_state(
     envelope: Envelope, alarm: Mapping[str, Any], previous: Mapping[str, Any], state: Mapping[str, Any]
 ) -> dict[str, Any]:
     """An alarm changed its state; `alarm` as DescribeAlarms answers it."""
+    detail = alarm_detail(envelope, alarm, previous, state)
+    return envelope.around("aws.cloudwatch", "CloudWatch Alarm State Change", [alarm["AlarmArn"]], detail)
+
+
+def alarm_detail(
+    envelope: Envelope, alarm: Mapping[str, Any], previous: Mapping[str, Any], state: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What both EventBridge and a function that is an alarm's action are told of it."""
     metric = {
         "namespace": alarm["Namespace"],
         "name": alarm["MetricName"],
         "dimensions": {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions", [])},
     }
-    detail = {
+    statistic = {"metric": metric, "period": alarm["Period"], "stat": alarm["Statistic"]}
+    return {
         "alarmName": alarm["AlarmName"],
         "state": dict(state),
         "previousState": dict(previous),
         "configuration": {
             "description": alarm.get("AlarmDescription", ""),
-            "metrics": [
-                {
-                    "id": envelope.event_id,
-                    "metricStat": {"metric": metric, "period": alarm["Period"], "stat": alarm["Statistic"]},
-                    "returnData": True,
-                }
-            ],
+            "metrics": [{"id": envelope.event_id, "metricStat": statistic, "returnData": True}],
         },
     }
-    return envelope.around("aws.cloudwatch", "CloudWatch Alarm State Change", [alarm["AlarmArn"]], detail)
 
 
 def _ebs(envelope: Envelope, kind: str, name: str) -> str:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from moto.awslambda.models import lambda_backends
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.core.models import botocore_stubber
@@ -20,13 +22,14 @@ from region.addresses import Addresses, Route53
 from region.bus import ACCOUNT, Bus
 from region.calls import Wire
 from region.clock import Clock
-from region.cloudwatch import Watch
+from region.cloudwatch import CloudWatch, Watch
 from region.delays import Delay, Delays, drawn
 from region.ec2 import EC2
 from region.faults import Faults
 from region.lambdas import Functions
 from region.mishaps import Mishaps
 from region.place import place
+from region.served import Lambda
 from region.ssm import SSM, Commands
 from region.stacks import Stacks
 from region.world import World, look
@@ -100,12 +103,15 @@ class Region(Mishaps):
             self.wire.answers["ssm", name] = self.wire.alone(own)
         for name, own in self.addresses.answers().items():
             self.wire.answers["route53", name] = self.wire.alone(own)
+        self.wire.answers["cloudwatch", "DescribeAlarms"] = self.wire.alone(self.watch.describe)
         self.wire.answers["lambda", "Invoke"] = self.functions.answer_invoke
 
     def _take_over_moto(self) -> None:
         """Swap the classes of moto's backends, and draw ids and botocore's waits from the seed."""
         own: dict[Any, type] = {
+            cloudwatch_backends: type("CloudWatch", (CloudWatch,), {"home": self}),
             ec2_backends: type("EC2", (EC2,), {"home": self}),
+            lambda_backends: type("Lambda", (Lambda,), {"home": self}),
             route53_backends: type("Route53", (Route53,), {"home": self}),
             ssm_backends: type("SSM", (SSM,), {"home": self}),
         }
@@ -203,6 +209,11 @@ class Region(Mishaps):
     def resolve(self, name: str) -> str | None:
         """The address that clients find under a name now; see region/addresses.py."""
         return self.addresses.resolve(name)
+
+    @property
+    def notices(self) -> Sequence[tuple[str, str]]:
+        """What was published to topics: subject and text, oldest first."""
+        return self.bus.notices()
 
     def queue(self, name: str) -> list[dict[str, Any]]:
         """The messages that wait in a queue, oldest first."""

@@ -56,7 +56,6 @@ def _queue(stack: Stack, name: str, given: Properties) -> Made:
 def _alarm(stack: Stack, name: str, given: Properties) -> Made:
     alarm = given.get("AlarmName") or stack.physical(name, 255)
     stack.call("cloudwatch", "PutMetricAlarm", **{**given, "AlarmName": alarm})
-    stack.region.watch.watch(alarm)
     return Made(alarm, {"Arn": stack.arn("cloudwatch", f"alarm:{alarm}")})
 
 
