@@ -26,7 +26,7 @@ class Disk:
     part: str = ""
     recorded: frozenset[str] = frozenset()
     timeline: int = 1
-    begun: frozenset[str] = frozenset()
+    begun: str = ""  # the snapshot for which the timeline was begun
     acknowledged: int = 0
 
 

@@ -51,7 +51,7 @@ class Servers:
     def stop(self, host: Host) -> None:
         """The host's server ends, in whichever way."""
         if host.served:
-            self._period(host).ended = self.clock.now()
+            self.period(host).ended = self.clock.now()
             host.served = frozenset()
 
     def make(self, host: Host) -> None:
@@ -76,8 +76,12 @@ class Servers:
 
     def takes_writes(self, host: Host) -> bool:
         """Whether a server of this host's volumes takes writes now."""
-        runs = host.is_alive and host.postgres and bool(host.served) and self.clock.now() >= host.ready
+        runs = host.is_alive and host.postgres and bool(host.served) and not self.recovers(host)
         return runs and not host.read_only and not host.standby and host.full_percent < 100
+
+    def recovers(self, host: Host) -> bool:
+        """Whether the host's server still replays what was written before the crash."""
+        return bool(host.served) and self.clock.now() < host.ready
 
     def write(self, host: Host) -> bool:
         """A client's transaction; whether it is acknowledged. An acknowledged one is on the volumes."""
@@ -91,7 +95,8 @@ class Servers:
         """Each pair of periods that may never be."""
         return [pair for pair in combinations(self.periods, 2) if pair[0].clashes(pair[1])]
 
-    def _period(self, host: Host) -> Period:
+    def period(self, host: Host) -> Period:
+        """The latest of a host."""
         return next(one for one in reversed(self.periods) if one.instance == host.id)
 
 

@@ -17,10 +17,11 @@ FAILED, RECOVERING, UNFIT = 210, 211, 212
 SCRIPT_SECONDS = (0.05, 0.2)
 MOUNT_SECONDS = (0.05, 0.5)
 RECOVERY_SECONDS = (0.5, 3.0)
-LOCK_SECONDS = 60
+LOCK_SECONDS = 300
 DISK_SECONDS = 30
 PROBE_SECONDS = 5
-MAJOR = "16"
+MAJOR, DATA = 16, "/database/main"
+IMAGES_CLUSTER = "/var/lib/postgresql/16/main"
 
 
 class Starting:
@@ -31,7 +32,7 @@ class Starting:
         self._servers = servers
         self._frozen = frozen
         self._random = random.Random(f"starts {seed}")
-        self.roles = {"start": self._enter, "record": self._record, "probe": self._probe}
+        self.roles = {"start": self._enter, "record": self._enter, "probe": self._probe}
 
     def run(self, command: Command) -> None:
         """Begin a command."""
@@ -39,23 +40,24 @@ class Starting:
         self._after(SCRIPT_SECONDS, command, lambda: role(command))
 
     def _enter(self, command: Command, patience: float = LOCK_SECONDS) -> None:
-        """One start at a time: another waits for the lock."""
+        """One start or record at a time: another waits for the lock."""
         if not command.host.starting:
             command.host.starting = True
-            self._await_disks(command, DISK_SECONDS)
+            begin = self._await_disks if command.parameters["command"] == "start" else self._record
+            begin(command)
         elif patience > 0:
             command.later(self.clock, 1, lambda: self._enter(command, patience - 1))
         else:
-            command.answer(FAILED, f"Another start has been under way for {LOCK_SECONDS} s.")
+            command.answer(FAILED, "Another start does not end.")
 
-    def _await_disks(self, command: Command, patience: float) -> None:
+    def _await_disks(self, command: Command, patience: float = DISK_SECONDS) -> None:
         away = [volume for volume in command.volumes if volume not in command.host.volumes]
         if not away:
             self._check(command)
         elif patience > 0:
             command.later(self.clock, 1, lambda: self._await_disks(command, patience - 1))
         else:
-            self._end(command, FAILED, f"{' '.join(away)} did not appear on this host within {DISK_SECONDS} s.")
+            self._end(command, FAILED, f"{' '.join(away)} is not attached to this host; nothing was mounted.")
 
     def _check(self, command: Command) -> None:
         host = command.host
@@ -64,7 +66,7 @@ class Starting:
         elif failure := _take_failure(host):
             self._end(command, FAILED, failure)
         elif host.postgres and set(command.volumes) <= host.served:
-            self._await_recovery(command, {"mountMs": 0, "recoveryMs": 0})
+            self._await_recovery(command, {"mountMs": 0, "recoveryMs": 0, "stopped": []})
         else:
             mounting = self._random.uniform(*MOUNT_SECONDS)
             command.later(self.clock, mounting, lambda: self._start(command, mounting))
@@ -75,7 +77,7 @@ class Starting:
         bare = [volume for volume, disk in zip(volumes, disks, strict=True) if not disk.recorded]
         lacking = frozenset().union(*(disk.recorded for disk in disks)) - {disk.part for disk in disks}
         if bare or not disks:
-            return f"No record of a database lies on {' '.join(bare)}."
+            return f'{" ".join(bare)} carries no record: "record" was never sent to the host it was on.'
         if len({disk.cluster for disk in disks}) > 1:
             return f"{given} are of different clusters: {' '.join(sorted({disk.cluster for disk in disks}))}."
         if lacking:
@@ -87,19 +89,19 @@ class Starting:
     def _start(self, command: Command, mounting: float) -> None:
         host, seconds = command.host, self._random.uniform(*RECOVERY_SECONDS)
         seconds = seconds if host.recovering is None else host.recovering
-        stopped = ["16/main"] if is_deceived(host) else []
+        stopped = [IMAGES_CLUSTER] if is_deceived(host) else []
         host.empty_cluster = False
         self._begin_timeline(command)
         self._servers.serve(host, command.volumes, seconds)
-        words: dict[str, Any] = {"mountMs": round(mounting * 1000), "recoveryMs": round(seconds * 1000)}
-        self._await_recovery(command, words | ({"stopped": stopped} if stopped else {}))
+        words = {"mountMs": round(mounting * 1000), "recoveryMs": round(seconds * 1000), "stopped": stopped}
+        self._await_recovery(command, words)
 
     def _begin_timeline(self, command: Command) -> None:
         """A new timeline, once for a snapshot: the volume remembers which it was."""
         snapshot = command.parameters.get("newTimeline", "")
         for disk in map(self._disk, command.volumes):
-            if snapshot and snapshot not in disk.begun:
-                disk.timeline, disk.begun = disk.timeline + 1, disk.begun | {snapshot}
+            if snapshot and snapshot != disk.begun:
+                disk.timeline, disk.begun = disk.timeline + 1, snapshot
 
     def _await_recovery(self, command: Command, words: Mapping[str, Any]) -> None:
         patience = float(command.parameters.get("waitSeconds", "45"))
@@ -107,44 +109,45 @@ class Starting:
         if left <= patience:
             command.later(self.clock, max(0.0, left), lambda: self._prove(command, words))
         else:
-            command.later(self.clock, patience, lambda: self._tell_recovery(command, patience))
+            command.later(self.clock, patience, lambda: self._tell_recovery(command))
 
-    def _tell_recovery(self, command: Command, seconds: float) -> None:
-        sentence = "PostgreSQL still replays what was written before the crash."
-        self._end(command, RECOVERING, sentence, recovering=True, seconds=round(seconds))
+    def _tell_recovery(self, command: Command) -> None:
+        seconds = round(self.clock.now() - self._servers.period(command.host).began)
+        self._end(command, RECOVERING, f"PostgreSQL in {DATA} recovers.", recovering=True, seconds=seconds)
 
     def _prove(self, command: Command, words: Mapping[str, Any]) -> None:
         host, volumes = command.host, command.volumes
         if lacks := self._find_lack(host, volumes):
-            self._end(command, FAILED, f"PostgreSQL was started, but {lacks}")
+            self._end(command, FAILED, lacks)
         else:
-            standby: dict[str, Any] = {"standby": True} if host.standby else {}
-            self._end(command, 0, **words, **self._describe(volumes), fullPercent=host.full_percent, **standby)
+            self._keep(volumes)
+            self._end(command, 0, **words, **self._describe(host, volumes))
 
-    def _describe(self, volumes: tuple[str, ...]) -> dict[str, Any]:
+    def _describe(self, host: Host, volumes: tuple[str, ...]) -> dict[str, Any]:
         disk = self._disk(volumes[0])
         return {
             "timeline": disk.timeline,
             "lsn": f"0/{0x3000000 + 0x100 * disk.acknowledged:X}",
             "systemIdentifier": disk.cluster,
-            "dataDirectory": "/database/main",
+            "dataDirectory": DATA,
             "major": MAJOR,
-            "writable": True,
+            "writable": not host.standby,
+            "standby": host.standby,
+            "fullPercent": host.full_percent,
+            "warnings": list(host.warnings),
         }
 
     def _find_lack(self, host: Host, volumes: tuple[str, ...]) -> str:
-        """Why the database of these volumes takes no write here, in the end of a sentence."""
-        if is_deceived(host):
-            return f"the server that runs does not lie on {' '.join(volumes)}."
-        if not host.postgres or not volumes or set(volumes) - host.served:
-            return f"no PostgreSQL runs on {' '.join(volumes)}."
-        if self.clock.now() < host.ready:
-            return "it still replays what was written before the crash."
+        """Why the database of these volumes takes no write here."""
+        if not host.postgres or not set(volumes) <= host.served or not volumes:
+            return f"No PostgreSQL runs on {' '.join(volumes)}."
+        if self._servers.recovers(host):
+            return f"PostgreSQL in {DATA} recovers."
         if host.full_percent >= 100:
-            return "there is no space left on its volume."
+            return f"{DATA} takes no write: No space left on device"
         if host.read_only:
-            return "its file system is read-only."
-        return "it answers no write: its file system is frozen." if set(self._frozen) & host.served else ""
+            return f"{DATA} takes no write: Read-only file system"
+        return f"{DATA} takes no write: it is frozen" if set(self._frozen) & host.served else ""
 
     def _end(self, command: Command, code: int, sentence: str = "", **words: Any) -> None:
         command.host.starting = False
@@ -153,29 +156,36 @@ class Starting:
     def _record(self, command: Command) -> None:
         """What `start` on another host will know."""
         host, volumes = command.host, command.volumes
-        lies = host.served if set(volumes) - host.served else host.database or frozenset(volumes)
-        if not host.postgres or not volumes or lies != set(volumes):
-            there = " ".join(sorted(lies)) or "no volume"
-            return command.answer(FAILED, f"PostgreSQL lies on {there} here, not on exactly {' '.join(volumes)}.")
+        strange = sorted(set(volumes) - (host.database or host.served))
+        lacking = sorted(host.database - set(volumes))
+        if not host.postgres or not set(volumes) & host.served:
+            self._end(command, FAILED, f"No PostgreSQL runs on {' '.join(volumes)}.")
+        elif strange:
+            self._end(command, UNFIT, f"Nothing of the database in {DATA} lies on {' '.join(strange)}.")
+        elif lacking:
+            self._end(command, UNFIT, f"The database lies on {' '.join(lacking)} as well, not on {' '.join(volumes)}.")
+        else:
+            self._keep(volumes)
+            words = self._describe(host, volumes)
+            told = {key: words[key] for key in ("dataDirectory", "systemIdentifier", "major", "warnings")}
+            self._end(command, 0, **told)
+
+    def _keep(self, volumes: tuple[str, ...]) -> None:
+        """The record, renewed with each start."""
         disks = [self._disk(volume) for volume in volumes]
         for disk in disks:
             disk.recorded = frozenset(one.part for one in disks)
-        return command.answer(0, **self._describe(volumes), warnings=list(host.warnings))
 
     def _probe(self, command: Command, patience: float = PROBE_SECONDS) -> None:
         """Whether it takes a write. One that meets a freeze waits a while for its end."""
-        host, volumes = command.host, command.volumes
-        lack = self._find_lack(host, volumes)
+        host = command.host
+        lack = self._find_lack(host, command.volumes)
+        full: dict[str, Any] = {"fullPercent": host.full_percent} if host.served else {}
         if lack and set(self._frozen) & host.served and patience > 0:
-            return command.later(self.clock, 1, lambda: self._probe(command, patience - 1))
-        recovering = bool(host.served) and self.clock.now() < host.ready
-        words: dict[str, Any] = {
-            "writable": not lack and not host.standby,
-            "standby": host.standby,
-            "recovering": recovering,
-        }
-        error: dict[str, Any] = {"error": f"Not writable: {lack}"} if lack else {}
-        return command.answer(0, **words, fullPercent=host.full_percent, **error)
+            command.later(self.clock, 1, lambda: self._probe(command, patience - 1))
+        else:
+            words: dict[str, Any] = {"writable": not lack and not host.standby, "standby": host.standby}
+            command.answer(0, **words, recovering=self._servers.recovers(host), **full, error=lack)
 
     def _disk(self, volume: str) -> Disk:
         return self._servers.disks[volume]
