@@ -25,10 +25,9 @@ class Period:
     began: float
     ended: float = float("inf")
 
-    def clashes(self, other: Period) -> bool:
-        """Whether two hosts served one volume, or two copies of one cluster, at the same time."""
-        same = bool(self.volumes & other.volumes) or self.cluster == other.cluster
-        return same and self.instance != other.instance and self.began < other.ended and other.began < self.ended
+    def clashes(self, later: Period) -> bool:
+        """Whether this and a later one are of one cluster, on its volumes or on copies, at once: a host has one server."""
+        return self.cluster == later.cluster and later.began < self.ended
 
 
 class Servers:

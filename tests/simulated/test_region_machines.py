@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DOCUMENT: Mapping[str, Any] = yaml.safe_load(Path("documents/start_database.yaml").read_text())
 SNAPSHOT = "snap-0000000000000001"
+FREEZE = {"command": "pre-script", "executionId": "e", "volumeIds": "", "leaseSeconds": "20", "snapshotIds": ""}
 A, B = "vol-000000000000000a", "vol-000000000000000b"
 
 
@@ -134,6 +135,17 @@ class TestServers:
 
         assert lab.machines.serving() == {}
 
+    def test_an_empty_volume_beside_a_moved_database_becomes_no_other(self, lab: Lab) -> None:
+        old, new = lab.recorded("i-1", A), lab.launch("i-2")
+        lab.machines.power_cut(old)
+        lab.move(A, old, new)
+
+        lab.machines.create_volume(B, 8, None)
+        lab.machines.attach(B, new, "/dev/sdg")
+
+        assert lab.machines.serving() == {}
+        assert lab.start(new, A)[0] == 0
+
     def test_what_a_stopped_host_is_given_is_there_when_it_boots(self, lab: Lab) -> None:
         host = lab.launch("i-1")
         lab.machines.shutdown(host)
@@ -156,10 +168,19 @@ class TestServers:
         lab.region.run(lab.region.quiet)
         assert lab.machines.has_agent(host)
 
+    def test_what_no_server_runs_on_is_not_frozen(self, lab: Lab) -> None:
+        old, new = lab.launch("i-1", A), lab.launch("i-2")
+        lab.machines.power_cut(old)
+        lab.move(A, old, new)
+
+        lab.machines.run(new, {}, FREEZE, lab.outcomes.append)
+        lab.region.run(lab.region.quiet)
+
+        assert [outcome.code for outcome in lab.outcomes] == [206]
+
     def test_a_freeze_outlasts_its_lease_on_a_host_that_hangs(self, lab: Lab) -> None:
         host = lab.launch("i-1", A)
-        words = {"command": "pre-script", "executionId": "e", "volumeIds": A, "leaseSeconds": "20", "snapshotIds": ""}
-        lab.machines.run(host, {}, words, lab.outcomes.append)
+        lab.machines.run(host, {}, FREEZE, lab.outcomes.append)
         lab.region.run(lambda: bool(lab.machines.frozen()), at_most=minutes(1))
 
         lab.machines.hang(host)
@@ -177,8 +198,10 @@ class TestServers:
         lab.region.run(at_most=1)
         assert lab.machines.has_agent("i-1")
 
-        lab.machines.power_cut("i-1")
-        lab.machines.boot("i-1")
+        for _ in range(2):
+            lab.machines.power_cut("i-1")
+            lab.machines.boot("i-1")
+            lab.region.run(at_most=10)
         assert not lab.machines.has_agent("i-1")
 
     def test_two_servers_of_one_database_at_once_are_found_and_one_after_the_other_are_not(self, lab: Lab) -> None:
@@ -330,6 +353,10 @@ class TestStart:
         assert (code, len(words["stopped"])) == (0, 1)
         assert lab.machines.acknowledged(A) == 0
         assert lab.machines.serving() == {new: {A}}
+        lab.machines.power_cut(new)
+        lab.move(A, new, old)
+        lab.machines.boot(new)
+        assert lab.machines.serving() == {}
 
     def test_a_new_timeline_is_begun_once_for_a_snapshot(self, lab: Lab) -> None:
         lab.recorded("i-1", A)
@@ -338,7 +365,11 @@ class TestStart:
         lab.machines.power_cut("i-1")
         new = lab.launch("i-2", B)
 
-        assert [lab.start(new, B, newTimeline=SNAPSHOT)[1]["timeline"] for _ in range(2)] == [2, 2]
+        assert lab.start(new, B, newTimeline=SNAPSHOT)[1]["timeline"] == 2
+        third = lab.launch("i-3")
+        lab.machines.power_cut(new)
+        lab.move(B, new, third)
+        assert lab.start(third, B, newTimeline=SNAPSHOT)[1]["timeline"] == 2
         assert lab.machines.servers.disks[A].timeline == 1
 
     def test_a_host_that_dies_in_a_start_says_nothing_and_another_start_finds_no_lock(self, lab: Lab) -> None:
@@ -368,6 +399,8 @@ class TestRecordAndProbe:
 
         assert (code, len(words["warnings"])) == (0, 1)
         assert lab.ask(host, "record", A, B)[0] == 212
+        lab.machines.hosts[host].database = frozenset({A, B})
+        assert lab.ask(host, "record", A)[0] == 212
         lab.machines.unmount(host)
         assert lab.ask(host, "record", A)[0] == 210
 
@@ -389,6 +422,7 @@ class TestRecordAndProbe:
             setattr(host, toggle, before)
         lab.machines.freeze(A)
         assert not writable()
+        assert not lab.machines.write(name)
         lab.machines.thaw(A)
         lab.machines.unmount(name)
         assert not writable()
