@@ -48,7 +48,9 @@ class EC2(Launches):
             named = {self.account_id if owner == "self" else owner for owner in owners}
             found = {one.id: one for one in found.values() if one.owner_id in named}
         page, token = self._page(found, found.get, asked, "SnapshotIds", filters.SNAPSHOTS, lag)
-        return {"Snapshots": [self.snapshot(one, lag) for _, one in page], "NextToken": token}
+        keys = {key: getattr(one.volume, "kms_key_id", None) if one.encrypted else None for key, one in page}
+        shown = [{**self.snapshot(one, lag), "KmsKeyId": keys[key]} for key, one in page]
+        return {"Snapshots": shown, "NextToken": token}
 
     def list_volumes(self, call: Call) -> Mapping[str, Any]:
         """DescribeVolumes."""
@@ -147,7 +149,6 @@ class EC2(Launches):
             "OwnerId": one.owner_id,
             "Description": one.description,
             "Encrypted": one.encrypted,
-            "KmsKeyId": getattr(one.volume, "kms_key_id", None) if one.encrypted else None,
             "TransferType": getattr(one, "transfer_type", None),
             "Tags": self._tags(one.id, lag),
         }
