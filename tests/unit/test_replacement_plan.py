@@ -228,6 +228,12 @@ def test_a_volume_on_an_instance_that_nothing_says_is_a_host_is_left_and_told() 
     assert refusal(scene(host(state="stopped", reason=AWS_STOPPED), stranger, volumes=away(NEW))) == "moved-by-hand"
 
 
+def test_a_database_that_was_never_settled_is_not_moved() -> None:
+    unsettled = away(OLD, host="", volumes="")
+
+    assert refusal(scene(host(state="stopped", reason=AWS_STOPPED), volumes=unsettled)) == "never-settled"
+
+
 def test_a_paused_database_is_left_exactly_as_it_is() -> None:
     calm = scene(host(dying=(DATA,)), volumes=away(OLD, paused="moving", refused="paused 2026-11-22T04:00:00Z"))
     dead = scene(host(state="terminated"), volumes=away(None, paused="moving"))

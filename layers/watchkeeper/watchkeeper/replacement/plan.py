@@ -49,7 +49,7 @@ def _plan(scene: Scene, settings: Settings) -> Plan:
         return Plan(is_paused=True) if is_calm else Plan(paused)
     if is_calm and host:
         return calm.plan(scene, settings, host)
-    if not scene.home:
+    if not scene.settled:
         is_new = any(scene.now - one.created < NEW for one in scene.volumes)
         return Plan(waits=("its volumes are attached",)) if is_new else Plan(refusals.never_settled(scene))
     if scene.holder not in ("", scene.home) and not _may_hold(scene):

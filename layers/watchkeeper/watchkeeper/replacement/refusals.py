@@ -74,11 +74,12 @@ def moved_by_hand(scene: Scene) -> Refusal:
 
 
 def never_settled(scene: Scene) -> Refusal:
-    """Nobody remembers a host, and none has the volumes."""
+    """Nobody remembers where it ran, nor what lies where on its volumes."""
     return Refusal(
         "never-settled",
-        f"{', '.join(scene.ids)} were never seen on one running host: attach them to the instance that the database "
-        f"shall run on, and tag that {tags.APPLICATION}={scene.application} and {tags.ROLE}={tags.DATABASE_HOST}.",
+        f"{', '.join(scene.ids)} were never seen with a server that runs on them, so nobody knows where another host "
+        f"would have to mount them: attach them to the instance that the database shall run on, tagged "
+        f"{tags.APPLICATION}={scene.application} and {tags.ROLE}={tags.DATABASE_HOST}, and start it there.",
     )
 
 
