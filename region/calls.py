@@ -30,6 +30,15 @@ if TYPE_CHECKING:
     from region.region import Region
 
 READS = ("Describe", "Get", "List", "Head", "Search")
+# Elsewhere it is AccessDeniedException: https://docs.aws.amazon.com/sns/latest/api/CommonErrors.html and the others'.
+DENIED = {
+    "cloudwatch": "AccessDenied",
+    "ec2": "UnauthorizedOperation",
+    "route53": "AccessDenied",
+    "sns": "AuthorizationError",
+}
+# https://docs.aws.amazon.com/Route53/latest/APIReference/requests-rest-responses.html and the others' common errors
+THROTTLED = {"ec2": ("RequestLimitExceeded", 503), "sns": ("Throttling", 400), "route53": ("Throttling", 400)}
 LOADER = Loader()  # service models, 0.2 s to read EC2's
 WARM: list[Session] = []  # sessions of regions that are closed: a client costs 0.02 s to make
 
@@ -143,10 +152,12 @@ class Wire:
         clock, faults = self._region.clock, self._region.faults
         seconds = 0.0 if clock.real else faults.latency() / 2
         clock.sleep(seconds)
-        denied = caller.refusal(call.service, call.operation, call.parameters)
+        try:
+            denied = caller.refusal(call.service, call.operation, call.parameters)
+        except ServiceException as error:  # what it names does not exist
+            return self._fail(call, model, error.code, error.message, 400)
         if denied:
-            code = "UnauthorizedOperation" if call.service == "ec2" else "AccessDeniedException"
-            return self._fail(call, model, code, denied, 403)
+            return self._fail(call, model, DENIED.get(call.service, "AccessDeniedException"), denied, 403)
         death = faults.deadly(call, clock.current())
         if death == "before":
             clock.die()
@@ -170,7 +181,7 @@ class Wire:
                 self._record(call, None if response.status_code < 300 else str(response.status_code))
                 return response
             case Throttle():
-                code, status = ("RequestLimitExceeded", 503) if call.service == "ec2" else ("ThrottlingException", 400)
+                code, status = THROTTLED.get(call.service, ("ThrottlingException", 400))
                 return self._fail(call, model, code, "Rate exceeded", status)
             case ServerError():
                 return self._fail(call, model, "InternalError", "An internal error has occurred", 500)

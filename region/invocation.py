@@ -16,6 +16,7 @@ import boto3
 
 from region import policies
 from region.failure import Failed
+from region.questions import questions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,7 +92,7 @@ class Invocation:
 
     def refusal(self, service: str, operation: str, parameters: Mapping[str, Any]) -> str | None:
         """Why the function's role may not make this call, or None."""
-        asks = policies.questions(self.region.place, service, operation, parameters)
+        asks = questions(self.region.place, service, operation, parameters)
         ask = policies.refused(self.region.bus.roles.get(self.function.role, ()), asks)
         return (
             None

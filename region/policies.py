@@ -1,7 +1,6 @@
 """Says whether a role's own policies allow a call: IAM's evaluation for what this project uses, and an error beyond it.
 
-Evaluation: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
-Which resources and keys an action is asked about: https://docs.aws.amazon.com/service-authorization/latest/reference/
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
 from __future__ import annotations
@@ -14,14 +13,15 @@ from typing import Any
 Tags = Mapping[str, str]
 Context = Mapping[str, Sequence[str]]
 
-KEYS = re.compile(r"aws:(ResourceTag|RequestTag)/.+|aws:TagKeys|ec2:CreateAction|ssm:resourceTag/.+")
-OPERATOR = re.compile(r"(ForAllValues:|ForAnyValue:)?(StringEquals|StringLike|Null)(IfExists)?")
-# Actions without a resource to name. A Describe of EC2 is one always:
-# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/ec2-api-permissions.html
-UNSCOPED = "ssm:DescribeInstanceInformation ssm:GetCommandInvocation ssm:ListCommandInvocations"
-NAMES = {"lambda:Invoke": "lambda:InvokeFunction"}  # of a permission that is not called as its operation
+# The keys that region/questions.py has values for.
+KEYS = re.compile(
+    r"aws:(ResourceTag|RequestTag)/.+|aws:TagKeys|ssm:resourceTag/.+|iam:PassedToService|cloudwatch:AlarmActions"
+    r"|ec2:(Attribute|CreateAction|InstanceProfile|InstanceType|IsLaunchTemplateResource|LaunchTemplate|ParentSnapshot)"
+    r"|kms:(GrantIsForAWSResource|ViaService)"
+    r"|route53:ChangeResourceRecordSets(Actions|NormalizedRecordNames|RecordTypes)"
+)
+OPERATOR = re.compile(r"(ForAllValues:|ForAnyValue:)?(StringEquals|StringLike|ArnEquals|ArnLike|Bool|Null)(IfExists)?")
 FREE = frozenset({"sts:GetCallerIdentity"})
-KINDS = {"vol": "volume", "snap": "snapshot", "i": "instance", "ami": "image", "eni": "network-interface"}
 
 
 class PolicyError(Exception):
@@ -47,34 +47,6 @@ class Ask:
     context: Context = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where ARNs begin, and what the region knows of a resource by its id or ARN: its tags; an instance's volumes."""
-
-    region: str
-    account: str
-    tags: Callable[[str], Tags]
-    volumes: Callable[[str], Sequence[str]]
-
-    def ec2(self, resource_id: str) -> str:
-        """An EC2 resource's ARN; those of snapshots and images name no account."""
-        kind = KINDS.get(resource_id.partition("-")[0])
-        if kind is None:
-            raise PolicyError(f"no ARN is known for {resource_id}")
-        return self._ec2(kind, resource_id)
-
-    def _ec2(self, kind: str, name: str) -> str:
-        return f"arn:aws:ec2:{self.region}:{'' if kind in ('snapshot', 'image') else self.account}:{kind}/{name}"
-
-    def new_snapshot(self) -> str:
-        """A snapshot that has no id yet."""
-        return self._ec2("snapshot", "*")
-
-    def arn(self, service: str, kind: str, name: str) -> str:
-        """The ARN of what a request names by its name, or by its ARN."""
-        return name if name.startswith("arn:") else f"arn:aws:{service}:{self.region}:{self.account}:{kind}{name}"
-
-
 def read(document: Mapping[str, Any]) -> tuple[Statement, ...]:
     """A policy document as statements. Raises PolicyError for an element, operator or key that is not known here."""
     return tuple(_statement(statement) for statement in _list(document["Statement"]))
@@ -83,16 +55,6 @@ def read(document: Mapping[str, Any]) -> tuple[Statement, ...]:
 def refused(statements: Sequence[Statement], asks: Iterable[Ask]) -> Ask | None:
     """The first question that the statements do not answer with yes; None if all is allowed."""
     return next((ask for ask in asks if ask.action not in FREE and not _is_allowed(statements, ask)), None)
-
-
-def questions(place: Place, service: str, operation: str, parameters: Mapping[str, Any]) -> list[Ask]:
-    """What a call asks IAM. Raises PolicyError for a call whose resources are not known here."""
-    action = NAMES.get(f"{service}:{operation}", f"{service}:{operation}")
-    if known := ASKED.get(action):
-        return known(place, action, parameters)
-    if action in UNSCOPED.split() or action in FREE or action.startswith("ec2:Describe"):
-        return [Ask(action, "*")]
-    raise PolicyError(f"which resources {action} asks about is not known to region/policies.py")
 
 
 def _list(value: Any) -> list[Any]:
@@ -149,78 +111,34 @@ def _holds(condition: tuple[str, str, tuple[str, ...]], context: Context) -> boo
         return (not found) == (wanted[0] == "true")
     if not found:
         return bool(if_exists) or quantifier == "ForAllValues:"
-    matches = (
-        value in wanted if comparison == "StringEquals" else any(_like(pattern, value) for pattern in wanted)
-        for value in found
-    )
+    compare = COMPARISONS[comparison]
+    matches = (any(compare(pattern, value) for pattern in wanted) for value in found)
     return all(matches) if quantifier == "ForAllValues:" else any(matches)
 
 
-def _tagged(tags: Tags, prefix: str = "aws:ResourceTag/") -> dict[str, Sequence[str]]:
+def _arn_like(pattern: str, value: str) -> bool:
+    """Each of the six parts on its own:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html#Conditions_ARN
+    """
+    patterns, values = pattern.split(":", 5), value.split(":", 5)
+    return len(patterns) == len(values) and all(map(_like, patterns, values))
+
+
+COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
+    "ArnEquals": _arn_like,
+    "ArnLike": _arn_like,
+    "Bool": lambda wanted, value: wanted.lower() == value.lower(),
+    "StringEquals": str.__eq__,
+    "StringLike": _like,
+}
+
+
+def tagged(tags: Tags, prefix: str = "aws:ResourceTag/") -> dict[str, Sequence[str]]:
+    """A resource's tags as condition keys."""
     return {f"{prefix}{key}": [value] for key, value in tags.items()}
 
 
-def _requested(tags: Iterable[Mapping[str, str]]) -> dict[str, Sequence[str]]:
+def requested(tags: Iterable[Mapping[str, str]]) -> dict[str, Sequence[str]]:
+    """A request's tags as condition keys."""
     given = {tag["Key"]: tag.get("Value", "") for tag in tags}
-    return {**_tagged(given, "aws:RequestTag/"), "aws:TagKeys": list(given)} if given else {}
-
-
-def _each_resource(
-    key: str, context: Callable[[Mapping[str, Any]], Mapping[str, Sequence[str]]] = lambda _: {}
-) -> Callable[[Place, str, Mapping[str, Any]], list[Ask]]:
-    """A call that names existing EC2 resources under one key."""
-
-    def ask(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
-        return [
-            Ask(action, place.ec2(name), {**_tagged(place.tags(name)), **context(parameters)})
-            for name in _list(parameters[key])
-        ]
-
-    return ask
-
-
-def _create_snapshots(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
-    """Asks about the instance, each volume and the snapshots to be; tags at creation ask for ec2:CreateTags as well:
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
-    """
-    instance = parameters["InstanceSpecification"]["InstanceId"]
-    left_out = parameters["InstanceSpecification"].get("ExcludeDataVolumeIds", [])
-    there = [instance, *(volume for volume in place.volumes(instance) if volume not in left_out)]
-    tags = [tag for group in parameters.get("TagSpecifications", []) for tag in group["Tags"]]
-    requested = _requested(tags)
-    asks = [Ask(action, place.ec2(name), _tagged(place.tags(name))) for name in there]
-    asks.append(Ask(action, place.new_snapshot(), requested))
-    if tags:
-        asks.append(Ask("ec2:CreateTags", place.new_snapshot(), {**requested, "ec2:CreateAction": ["CreateSnapshots"]}))
-    return asks
-
-
-def _send_command(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
-    if "InstanceIds" not in parameters:
-        raise PolicyError("ssm:SendCommand is known with InstanceIds alone")
-    document = place.arn("ssm", "document/", parameters["DocumentName"])
-    hosts = [
-        Ask(action, place.ec2(name), {**_tagged(tags), **_tagged(tags, "ssm:resourceTag/")})
-        for name in parameters["InstanceIds"]
-        for tags in [place.tags(name)]
-    ]
-    return [Ask(action, document, _tagged(place.tags(parameters["DocumentName"]))), *hosts]
-
-
-def _named(service: str, key: str, kind: str = "") -> Callable[[Place, str, Mapping[str, Any]], list[Ask]]:
-    """A call that names one resource by its name or ARN."""
-    return lambda place, action, parameters: [Ask(action, place.arn(service, kind, parameters[key]))]
-
-
-ASKED: Mapping[str, Callable[[Place, str, Mapping[str, Any]], list[Ask]]] = {
-    "ec2:CreateSnapshots": _create_snapshots,
-    "ec2:CreateTags": _each_resource("Resources", lambda parameters: _requested(parameters["Tags"])),
-    "ec2:DeleteSnapshot": _each_resource("SnapshotId"),
-    "ssm:SendCommand": _send_command,
-    "ssm:DescribeDocument": _named("ssm", "Name", "document/"),
-    "ssm:GetDocument": _named("ssm", "Name", "document/"),
-    "lambda:InvokeFunction": _named("lambda", "FunctionName", "function:"),
-    "cloudwatch:PutMetricData": lambda _, action, given: [
-        Ask(action, "*", {"cloudwatch:namespace": [given["Namespace"]]})
-    ],
-}
+    return {**tagged(given, "aws:RequestTag/"), "aws:TagKeys": list(given)} if given else {}
