@@ -26,7 +26,7 @@ class Period:
     ended: float = float("inf")
 
     def clashes(self, later: Period) -> bool:
-        """Whether this and a later one are of one cluster, on its volumes or on copies, at once: a host has one server."""
+        """Whether this and a later one are of one cluster, on its volumes or copies, at once: a host has one server."""
         return self.cluster == later.cluster and later.began < self.ended
 
 
