@@ -119,7 +119,7 @@ def find_on(ec2: EC2Client, instance: str) -> list[Volume]:
 def find_sick(ec2: EC2Client, ids: Sequence[str]) -> list[str]:
     """Those of the volumes that EBS holds for impaired, or whose I/O it has disabled; a slow one is not sick.
 
-    https://docs.aws.amazon.com/ebs/latest/userguide/monitoring-volume-status.html Raises ClientError for one that is gone.
+    Raises ClientError for one that is gone: https://docs.aws.amazon.com/ebs/latest/userguide/monitoring-volume-status.html
     """
     seen = ec2.describe_volume_status(VolumeIds=list(ids))["VolumeStatuses"]
     return sorted(one["VolumeId"] for one in seen if one["VolumeStatus"].get("Status") == "impaired")

@@ -6,10 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper import tags
-from watchkeeper.look import stamp
 from watchkeeper.replacement import refusals, telling
-from watchkeeper.replacement.actions import Protect, Rehearse, Send, Stop, Tag, Terminate, Untag
-from watchkeeper.replacement.move import BACKOFF, point, protect, start_words
+from watchkeeper.replacement.actions import Protect, Rehearse, Send, Tag, Terminate, Untag
+from watchkeeper.replacement.move import BACKOFF, fence, point, protect, start_words
 from watchkeeper.replacement.refusals import Refusal
 from watchkeeper.replacement.scene import retired_at
 from watchkeeper.replacement.verdict import Plan
@@ -113,16 +112,11 @@ def _clear_up(scene: Scene, settings: Settings) -> tuple[Action, ...]:
         if one.id == scene.home or one.application != scene.application or set(one.volumes) & set(scene.ids):
             continue
         holds_more = set(one.volumes) - {one.root}
+        is_somebodys = tags.RETIRED in one.tags and not scene.is_retired(one)
+        is_ours = tags.REPLACES in one.tags and not is_somebodys and not holds_more
+        if is_ours and one.state in ("running", "stopping") and scene.age(one) > STRAY:
+            steps += fence(scene, settings, one, "it was launched in vain")
         since = retired_at(one)
-        if (
-            one.state == "running"
-            and tags.REPLACES in one.tags
-            and since is None
-            and not holds_more
-            and scene.age(one) > STRAY
-        ):
-            words = {tags.RETIRED: f"{stamp(scene.now)} launched in vain"}
-            steps += [Tag((one.id,), words, "no volume ever came to it"), Stop(one.id, "no volume ever came to it")]
         days = settings.retired_host_days
         if days and one.state == "stopped" and since and scene.now - since > timedelta(days=days):
             whole = tuple(sorted(one.devices.values()))

@@ -48,7 +48,7 @@ def move(scene: Scene, settings: Settings, target: Host) -> Plan:
     fences = [action for one in leaving for action in fence(scene, settings, one, "its database moves to another host")]
     free = [action for one in leaving for action in _free(scene, settings, one)]
     if target.state != "running":
-        return Plan(actions=(*fences, *free), waits=(f"{target.id} is running",))
+        return Plan(actions=(*fences, *free, *_give_up(scene, target)), waits=(f"{target.id} is running",))
     if not scene.has_all(target.id):
         return Plan(actions=(*fences, *free, *_attach(scene, target)), waits=tuple(_lacking(scene, target)))
     return serve(scene, settings, target)
@@ -64,7 +64,7 @@ def fence(scene: Scene, settings: Settings, host: Host, reason: str) -> tuple[Ac
         steps.append(
             Tag((host.id,), {tags.RETIRED: f"{stamp(scene.now)} {reason}"}, "what stopped it is told from a person")
         )
-    if host.state in ("running", "pending"):
+    if host.state == "running":
         steps.append(Stop(host.id, reason))
     elif host.state == "stopping" and since is not None:
         if scene.now - since >= settings.terminate_after:
@@ -88,7 +88,7 @@ def _leaving(scene: Scene, target: Host) -> list[str]:
     """The hosts to fence: who still holds a volume, and the old one unless somebody runs it again without any."""
     holding = {one.attachment.host for one in scene.volumes if one.attachment}
     home = scene.hosts.get(scene.home)
-    if home and scene.condition(home) != "alive":
+    if home and scene.condition(home) in ("impaired", "dead"):
         holding.add(home.id)
     return sorted(holding - {target.id})
 
@@ -113,12 +113,19 @@ def _free(scene: Scene, settings: Settings, host: Host) -> list[Action]:
     return steps
 
 
+def _give_up(scene: Scene, target: Host) -> list[Action]:
+    """A host that does not come up, or to which nothing can be attached, makes room for the next number."""
+    if scene.age(target) < HOPELESS:
+        return []
+    return [Tag((target.id,), {tags.RETIRED: f"{stamp(scene.now)} was of no use"}, "the next one is tried")]
+
+
 def _attach(scene: Scene, target: Host) -> list[Action]:
     stuck = [one for one in scene.volumes if _is_stuck(scene, one, target)]
-    if stuck and scene.age(target) >= HOPELESS:
-        return [Tag((target.id,), {tags.RETIRED: f"{stamp(scene.now)} attaching never ended"}, "the next one is tried")]
     if stuck:
-        return [Detach(one.id, target.id, "attaching does not end; then under another name") for one in reversed(stuck)]
+        return _give_up(scene, target) or [
+            Detach(one.id, target.id, "attaching does not end; then under another name") for one in reversed(stuck)
+        ]
     if scene.anchor.attachment and scene.anchor.host != target.id:
         return []
     free = [one for one in scene.volumes if one.attachment is None and one.state == "available"]

@@ -202,7 +202,9 @@ def _read_address(read: Readers, settings: Settings, scene: Scene, seen: Seen) -
     if seen.zones is None:
         seen.zones = addresses.find_zones(read.route53, settings.zones)
     zone = addresses.zone_of(seen.zones, name)
-    return addresses.find_record(read.route53, zone, name) if zone else None
+    if zone is None:
+        return addresses.Odd(f"{name} is in none of the zones that the stack's parameter HostedZoneIds names.")
+    return addresses.find_record(read.route53, zone, name)
 
 
 def _starts(scene: Scene, host: str) -> Sequence[starts.Start]:

@@ -72,6 +72,8 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
     details = scene.details
     if details is None:
         return Plan(waits=(f"{scene.home} is {scene.condition(host)}",))
+    if host is None and any(one.attachment and one.attachment.host == scene.home for one in scene.volumes):
+        return Plan(waits=(f"EC2 describes {scene.home}, to which it says a volume is attached",))
     there = host if host and host.state not in GONE else None
     refusal = refusals.sick(scene) or refusals.keys(scene)
     if not refusal and not scene.target:

@@ -13,7 +13,7 @@ from watchkeeper import applications, loop, tags
 from watchkeeper.aws import hosts, launches, volumes
 from watchkeeper.errors import Refused, Skipped
 from watchkeeper.replacement import care, telling
-from watchkeeper.replacement.actions import StartAgain, Stop, Tell, Terminate, describe
+from watchkeeper.replacement.actions import Protect, StartAgain, Stop, Tell, Terminate, describe
 from watchkeeper.replacement.apply import apply
 from watchkeeper.replacement.observe import Seen, observe, observe_all
 from watchkeeper.replacement.plan import plan
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 PAUSE_SECONDS = 1.0
 
 # They ask for a state that takes its time, and asking once more in the same look changes nothing.
-ONCE = (Stop, Terminate, StartAgain)
+ONCE = (Protect, Stop, Terminate, StartAgain)
 
 MINUTES_OF_A_DAY = 24 * 60
 

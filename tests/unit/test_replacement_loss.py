@@ -1,0 +1,119 @@
+"""When a volume counts as lost, and what is then done: never on one look, a missing tag or a failed read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.builders import DATA, NOW, WAL, snapshot_set
+from tests.unit.scenes import OLD, SETTINGS, details, host, retired, scene, volume
+from watchkeeper import tags
+from watchkeeper.look import stamp
+from watchkeeper.replacement import loss
+from watchkeeper.replacement.actions import Restore, Tag, Tell
+from watchkeeper.replacement.plan import plan
+
+if TYPE_CHECKING:
+    from watchkeeper.replacement.scene import Scene
+
+RESTORING = replace(SETTINGS, is_lost_volume_restored=True)
+THRICE = " ".join(stamp(NOW - timedelta(minutes=ago)) for ago in (6, 3, 1))
+
+
+def lost(times: str = "", states: dict[str, str] | None = None, **more: Any) -> Scene:
+    """A database of two volumes, of which none is found by its tags."""
+    words = {"lost": times} if times else {}
+    taken = snapshot_set(
+        timedelta(hours=3),
+        volumes=(DATA, WAL),
+        zone="eu-central-1a",
+        types="gp3/3000/125 io2/8000/0",
+        host=OLD,
+        **words,
+    )
+    known = details(sets=(taken,), missing=states or {DATA: "", WAL: ""}, last_host=more.pop("last_host", None), **more)
+    return replace(scene(volumes=(), details=known), hosts={})
+
+
+def test_three_looks_over_five_minutes_make_a_loss_and_two_do_not() -> None:
+    first, second = plan(lost(), RESTORING), plan(lost(stamp(NOW - timedelta(minutes=1))), RESTORING)
+    early = plan(lost(" ".join(stamp(NOW - timedelta(minutes=ago)) for ago in (3, 2, 1))), RESTORING)
+    third = plan(lost(THRICE), RESTORING)
+
+    assert [type(one) for one in (*first.actions, *second.actions, *early.actions)] == [Tag] * 3
+    assert [type(one) for one in third.actions] == [Restore]
+
+
+def test_the_times_of_the_looks_are_remembered_on_the_set_the_first_of_them_for_good() -> None:
+    (noted,) = plan(lost(" ".join(stamp(NOW - timedelta(minutes=ago)) for ago in (4, 3, 1))), RESTORING).actions
+
+    assert isinstance(noted, Tag)
+    assert noted.words[tags.LOST].split() == [stamp(NOW - timedelta(minutes=ago)) for ago in (4, 1, 0)]
+
+
+def test_a_look_within_the_same_minute_does_not_count() -> None:
+    found = plan(lost(stamp(NOW - timedelta(seconds=30))), RESTORING)
+
+    assert not found.actions
+    assert found.waits
+
+
+def test_a_volume_that_only_lost_its_tags_is_no_loss() -> None:
+    found = plan(lost(THRICE, {DATA: "available", WAL: "in-use"}), RESTORING)
+
+    assert found.refusal
+    assert found.refusal.name == "volume-untagged"
+    assert [type(one) for one in found.actions] == [Tell]
+
+
+def test_nothing_is_restored_while_the_last_host_runs() -> None:
+    found = plan(lost(THRICE, last_host=host()), RESTORING)
+
+    assert found.refusal
+    assert found.refusal.name == "volume-missing"
+
+
+@pytest.mark.parametrize("gone", [None, retired(host(state="stopped")), host(state="terminated")])
+def test_it_is_restored_once_the_last_host_is_stopped_or_gone(gone: Any) -> None:
+    (restored,) = plan(lost(THRICE, last_host=gone), RESTORING).actions
+
+    assert isinstance(restored, Restore)
+    assert restored.zone == "eu-central-1a"
+
+
+def test_by_default_it_is_only_told_with_the_commands_that_restore() -> None:
+    found = plan(lost(THRICE), SETTINGS)
+
+    assert found.refusal
+    assert found.refusal.name == "volume-lost"
+    for member in snapshot_set(timedelta(hours=3), volumes=(DATA, WAL)).members:
+        assert f"--snapshot-id {member.id} --availability-zone eu-central-1a" in found.refusal.sentence
+
+
+def test_one_of_two_is_never_restored_alone_since_its_wal_would_be_of_another_time() -> None:
+    whole = lost(THRICE, {WAL: ""})
+    found = plan(replace(whole, volumes=(volume(DATA, None),)), RESTORING)
+
+    assert found.refusal
+    assert found.refusal.name == "volume-lost"
+
+
+def test_a_restored_volume_says_what_it_is_of() -> None:
+    whole = lost(THRICE)
+    assert whole.details
+    (taken,) = whole.details.sets
+
+    words = loss.words(whole, taken, taken.members[0].id)
+
+    assert words[tags.HOST] == OLD
+    assert words[tags.RESTORED_FROM] == taken.members[0].id
+    assert loss.types(taken) == [("gp3", 3000, 125), ("io2", 8000, 0)]
+
+
+def test_a_volume_that_is_not_settled_yet_is_no_loss_of_anything() -> None:
+    nothing = replace(scene(volumes=(), details=details()), hosts={})
+
+    assert plan(nothing, RESTORING).is_empty
