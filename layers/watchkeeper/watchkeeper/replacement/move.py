@@ -12,7 +12,7 @@ from watchkeeper.look import stamp
 from watchkeeper.replacement import refusals, telling
 from watchkeeper.replacement.actions import Attach, Detach, MoveInterface, Point, Protect, Send, Stop, Tag, Terminate
 from watchkeeper.replacement.refusals import Refusal
-from watchkeeper.replacement.scene import GONE, retired_at
+from watchkeeper.replacement.scene import BY_PEOPLE, GONE, STOPPED, retired_at
 from watchkeeper.replacement.verdict import Plan
 
 if TYPE_CHECKING:
@@ -45,13 +45,24 @@ def move(scene: Scene, settings: Settings, target: Host) -> Plan:
     strange = [one for one in leaving if one.id != scene.home and scene.number(one) is None]
     if strange and any(one.state not in GONE for one in strange):
         return Plan(refusals.moved_by_hand(scene))
-    fences = [action for one in leaving for action in fence(scene, settings, one, "its database moves to another host")]
+    fences = [action for one in leaving for action in fence(scene, settings, one, cause(scene, one))]
     free = [action for one in leaving for action in _free(scene, settings, one)]
     if target.state != "running":
         return Plan(actions=(*fences, *free, *_give_up(scene, target)), waits=(f"{target.id} is running",))
     if not scene.has_all(target.id):
         return Plan(actions=(*fences, *free, *_attach(scene, target)), waits=tuple(_lacking(scene, target)))
     return serve(scene, settings, target)
+
+
+def cause(scene: Scene, host: Host) -> str:
+    """What a host is replaced for, in words that stay on it."""
+    check = scene.checks.get(host.id)
+    if host.state == "running" and check and check.is_host:
+        since = f" since {stamp(check.since)}" if check.since else ""
+        return f"its status checks failed{since}, and its database did not answer"
+    if host.state in STOPPED and host.reason not in BY_PEOPLE:
+        return f"AWS stopped it ({host.reason or 'without a reason'})"
+    return "its database moved to another host"
 
 
 def fence(scene: Scene, settings: Settings, host: Host, reason: str) -> tuple[Action, ...]:
