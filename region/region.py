@@ -14,6 +14,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.core.models import botocore_stubber
 from moto.ec2.models import ec2_backends
+from moto.kms.models import kms_backends
 from moto.moto_api._internal import mock_random
 from moto.route53.models import route53_backends
 from moto.ssm.models import ssm_backends
@@ -26,6 +27,7 @@ from region.cloudwatch import CloudWatch, Watch
 from region.delays import Delay, Delays, drawn
 from region.ec2 import EC2
 from region.faults import Faults
+from region.keys import Keys
 from region.lambdas import Functions
 from region.mishaps import Mishaps
 from region.place import place
@@ -111,6 +113,7 @@ class Region(Mishaps):
         own: dict[Any, type] = {
             cloudwatch_backends: type("CloudWatch", (CloudWatch,), {"home": self}),
             ec2_backends: type("EC2", (EC2,), {"home": self}),
+            kms_backends: Keys,
             lambda_backends: type("Lambda", (Lambda,), {"home": self}),
             route53_backends: type("Route53", (Route53,), {"home": self}),
             ssm_backends: type("SSM", (SSM,), {"home": self}),

@@ -5,8 +5,9 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.ht
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import defaultdict
 from functools import partial
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from moto.ssm import urls
@@ -15,12 +16,13 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 
 from region.bus import ACCOUNT
 from region.calls import Call, serve
+from region.commands import Invocation, listed
 from region.documents import DEFAULT_SECONDS, execution_seconds, resolve
 from region.machines import Outcome
 from region.protocol import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from region.region import Region
 
@@ -29,41 +31,10 @@ OUTPUT_CHARACTERS, ERROR_CHARACTERS = 24000, 8000
 DELIVERY_SECONDS = (0.05, 0.4)
 # The agent reports itself every five minutes; until the next is missed a lost one still counts as there.
 PING_SECONDS = 300
-INFORMATION_PAGE = 50
-
-
-@dataclass(slots=True)
-class Invocation:
-    """A command on one instance."""
-
-    command: Mapping[str, Any]
-    instance_id: str
-    content: Mapping[str, Any]
-    parameters: Mapping[str, str]
-    visible: float
-    status: str = "Pending"
-    details: str = "Pending"
-    outcome: Outcome = field(default=Outcome("Pending", -1))
-
-    @property
-    def command_id(self) -> str:
-        """The command that it is of."""
-        return str(self.command["CommandId"])
-
-    @property
-    def undeliverable(self) -> float:
-        """From when on it is not delivered any more."""
-        return float(self.command["RequestedDateTime"] + self.command["TimeoutSeconds"])
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its status is final."""
-        return self.status not in ("Pending", "InProgress")
-
-    def end(self, outcome: Outcome, details: str) -> None:
-        """Set the final status, once."""
-        if not self.is_over:
-            self.outcome, self.status, self.details = outcome, outcome.status, details
+PAGE = 50
+INSTANCES_AT_MOST = 50
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
+KEPT_SECONDS = 30 * 86400
 
 
 class SSM(SimpleSystemManagerBackend):
@@ -93,7 +64,9 @@ class Commands:
 
     def __init__(self, region: Region) -> None:
         self._region = region
-        self._sent: dict[tuple[str, str], Invocation] = {}
+        self._sent: dict[str, list[Invocation]] = {}
+        self._sent_to: dict[str, list[Invocation]] = defaultdict(list)
+        self._number = count(1)
         self._seen: dict[str, float] = {}
 
     def answers(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
@@ -111,32 +84,44 @@ class Commands:
 
     def send(self, call: Call) -> Mapping[str, Any]:
         """SendCommand: to exactly these instances."""
-        asked, now = call.parameters, self._region.clock.now()
+        asked = call.parameters
         if not asked.get("InstanceIds") or asked.get("Targets"):
             raise NotImplementedError("SendCommand is known here with InstanceIds alone")
         document = self._document(asked["DocumentName"], asked.get("DocumentVersion", "$DEFAULT"))
         parameters = resolve(document.content_json, asked.get("Parameters", {}))
-        away = [one for one in asked["InstanceIds"] if self._ping_status(one) != "Online"]
-        if away:
-            message = f"Instances {[away]} not in a valid state for account {ACCOUNT}"
-            raise Refusal("InvalidInstanceId", message)
+        self._may_send(asked["InstanceIds"])
         command = {
             "CommandId": self._region.bus.new_id(),
             "DocumentName": document.name,
             "DocumentVersion": document.document_version,
             "InstanceIds": asked["InstanceIds"],
+            "Comment": asked.get("Comment", ""),
             "Parameters": asked.get("Parameters", {}),
-            "RequestedDateTime": now,
+            "RequestedDateTime": self._region.clock.now(),
             "Status": "Pending",
             "StatusDetails": "Pending",
             "TimeoutSeconds": asked.get("TimeoutSeconds", DEFAULT_SECONDS),
         }
-        visible = now + self._region.draw(0, 0.4) + self._region.faults.lag()
-        for instance_id in asked["InstanceIds"]:
-            invocation = Invocation(command, instance_id, document.content_json, parameters, visible)
-            self._sent[invocation.command_id, instance_id] = invocation
-            self._region.later(*DELIVERY_SECONDS, partial(self._deliver, invocation))
+        self._begin(command, document.content_json, parameters)
         return {"Command": command}
+
+    def _may_send(self, ids: Sequence[str]) -> None:
+        if len(ids) > INSTANCES_AT_MOST:
+            raise Refusal("ValidationException", f"Member must have length less than or equal to {INSTANCES_AT_MOST}")
+        if len(set(ids)) < len(ids):
+            raise Refusal("DuplicateInstanceId", "You can't specify a managed node ID in more than one association.")
+        away = [one for one in ids if self._ping_status(one) != "Online"]
+        if away:
+            raise Refusal("InvalidInstanceId", f"Instances {[away]} not in a valid state for account {ACCOUNT}")
+
+    def _begin(self, command: Mapping[str, Any], content: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+        visible = command["RequestedDateTime"] + self._region.draw(0, 0.4) + self._region.faults.lag()
+        sent = self._sent[command["CommandId"]] = [
+            Invocation(next(self._number), command, one, content, parameters, visible) for one in command["InstanceIds"]
+        ]
+        for invocation in sent:
+            self._sent_to[invocation.instance_id].append(invocation)
+            self._region.later(*DELIVERY_SECONDS, partial(self._deliver, invocation))
 
     def _document(self, name: str, version: str) -> Any:
         documents = ssm_backends[ACCOUNT][self._region.name]._documents.get(name)
@@ -153,45 +138,52 @@ class Commands:
         if invocation.is_over or self._region.faults.stuck("SendCommand"):
             return
         if clock.now() >= invocation.undeliverable:
-            invocation.end(Outcome("TimedOut", -1), "DeliveryTimedOut")
+            self._give_up(invocation)
         elif not self._has_agent(instance_id):
             clock.after(1, lambda: self._deliver(invocation))
         else:
-            invocation.status = invocation.details = "InProgress"
+            invocation.began = clock.now()
             last = invocation.undeliverable + execution_seconds(invocation.content)
             clock.at(last, lambda: self._give_up(invocation), background=True)
             self._region.machines.run(
-                instance_id, invocation.content, invocation.parameters, lambda outcome: _finish(invocation, outcome)
+                instance_id, invocation.content, invocation.parameters, partial(self._finish, invocation)
             )
 
     def _give_up(self, invocation: Invocation) -> None:
         """No last word came from the agent. What the script did, nobody knows."""
-        invocation.end(Outcome("TimedOut", -1), "DeliveryTimedOut")
+        invocation.end(Outcome("TimedOut", -1), "DeliveryTimedOut", self._region.clock.now())
+
+    def _finish(self, invocation: Invocation, outcome: Outcome) -> None:
+        details = "ExecutionTimedOut" if outcome.status == "TimedOut" else outcome.status
+        invocation.end(outcome, details, self._region.clock.now())
 
     def get(self, call: Call) -> Mapping[str, Any]:
         """GetCommandInvocation, which knows a command only after a moment."""
-        asked = call.parameters
-        if all(asked["CommandId"] != command_id for command_id, _ in self._sent):
+        asked, now = call.parameters, self._region.clock.now()
+        if asked["CommandId"] not in self._sent:
             raise Refusal("InvalidCommandId", "The specified command ID isn't valid.")
-        invocation = self._sent.get((asked["CommandId"], asked["InstanceId"]))
-        if invocation is None or self._region.clock.now() < invocation.visible:
+        found = [one for one in self._sent[asked["CommandId"]] if one.instance_id == asked["InstanceId"]]
+        if not found or now < found[0].visible:
             raise Refusal("InvocationDoesNotExist", "The command ID and managed node ID you specified didn't match.")
+        shown, outcome = found[0].shown(now), found[0].outcome
         return {
-            **_shown(invocation),
-            "ResponseCode": invocation.outcome.code,
-            "StandardOutputContent": invocation.outcome.stdout[:OUTPUT_CHARACTERS],
-            "StandardErrorContent": invocation.outcome.stderr[:ERROR_CHARACTERS],
+            **{key: value for key, value in shown.items() if key not in ("RequestedDateTime", "CommandPlugins")},
+            "ResponseCode": outcome.code,
+            "StandardOutputContent": outcome.stdout[:OUTPUT_CHARACTERS],
+            "StandardErrorContent": outcome.stderr[:ERROR_CHARACTERS],
         }
 
     def list(self, call: Call) -> Mapping[str, Any]:
-        """ListCommandInvocations."""
-        asked = call.parameters
-        shown = [
-            _shown(one)
-            for one in self._sent.values()
-            if asked.get("CommandId") in (None, one.command_id) and asked.get("InstanceId") in (None, one.instance_id)
-        ]
-        return {"CommandInvocations": shown}
+        """ListCommandInvocations: of a command, to an instance, or all; one who lags sees their states later too."""
+        asked, now = call.parameters, self._region.clock.now()
+        found = self._found(asked.get("CommandId"), asked.get("InstanceId"))
+        kept = [one for one in found if one.visible <= now < one.command["RequestedDateTime"] + KEPT_SECONDS]
+        return listed(kept, asked, now - self._region.lag(call), min(asked.get("MaxResults", PAGE), PAGE))
+
+    def _found(self, command_id: str | None, instance_id: str | None) -> Iterable[Invocation]:
+        if instance_id:
+            return [one for one in self._sent_to.get(instance_id, ()) if command_id in (None, one.command_id)]
+        return self._sent.get(command_id, ()) if command_id else chain.from_iterable(self._sent.values())
 
     def information(self, call: Call) -> Mapping[str, Any]:
         """DescribeInstanceInformation: of instances whose agent ever reported itself."""
@@ -207,38 +199,25 @@ class Commands:
             key = "InstanceId" if name == "InstanceIds" else name
             nodes = [node for node in nodes if node[key] in values]
         rest = sorted((one for one in nodes if one["InstanceId"] > asked.get("NextToken", "")), key=_id)
-        size = min(asked.get("MaxResults", INFORMATION_PAGE), INFORMATION_PAGE)
+        size = min(asked.get("MaxResults", PAGE), PAGE)
         token = {"NextToken": rest[size - 1]["InstanceId"]} if len(rest) > size else {}
         return {"InstanceInformationList": rest[:size], **token}
 
     def _has_agent(self, instance_id: str) -> bool:
-        running = any(one.id == instance_id and one.state == "running" for one in self._region.ec2.all_instances())
-        if running and self._region.machines.has_agent(instance_id):
+        if self._runs(instance_id) and self._region.machines.has_agent(instance_id):
             self.ping(instance_id)
             return True
         return False
 
+    def _runs(self, instance_id: str) -> bool:
+        instance = self._region.ec2.known.get(instance_id)
+        return instance is not None and instance.state == "running"
+
     def _ping_status(self, instance_id: str) -> str:
         if self._has_agent(instance_id):
             return "Online"
-        running = any(one.id == instance_id and one.state == "running" for one in self._region.ec2.all_instances())
         age = self._region.clock.now() - self._seen.get(instance_id, 0)
-        return "Online" if running and age < PING_SECONDS else "ConnectionLost"
-
-
-def _finish(invocation: Invocation, outcome: Outcome) -> None:
-    invocation.end(outcome, "ExecutionTimedOut" if outcome.status == "TimedOut" else outcome.status)
-
-
-def _shown(invocation: Invocation) -> dict[str, Any]:
-    return {
-        "CommandId": invocation.command_id,
-        "InstanceId": invocation.instance_id,
-        "DocumentName": invocation.command["DocumentName"],
-        "DocumentVersion": invocation.command["DocumentVersion"],
-        "Status": invocation.status,
-        "StatusDetails": invocation.details,
-    }
+        return "Online" if self._runs(instance_id) and age < PING_SECONDS else "ConnectionLost"
 
 
 def _id(node: Mapping[str, Any]) -> str:

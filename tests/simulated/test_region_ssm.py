@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from region import Region, Stuck, minutes
+from region import Lag, Region, Stuck, hours, minutes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,6 +222,114 @@ class TestCommands:
 
         seen = region.client("ssm").get_command_invocation(CommandId=command_id, InstanceId=host)
         assert (len(seen["StandardOutputContent"]), len(seen["StandardErrorContent"])) == (24_000, 8_000)
+
+
+class TestListing:
+    def test_a_command_to_two_hosts_is_listed_of_each_with_what_it_said(
+        self, region: Region, database: Callable[..., Any], document: str
+    ) -> None:
+        one, other = database(name="db-1").host, database(name="db-2").host
+        region.machines.hosts[other].refuses = (206, "not now")
+        ssm = region.client("ssm")
+        sent = ssm.send_command(
+            InstanceIds=[one, other], DocumentName=document, Comment="together", Parameters={"command": ["dry-run"]}
+        )["Command"]["CommandId"]
+        region.run(at_most=10)
+
+        listed = ssm.list_command_invocations(CommandId=sent, Details=True)["CommandInvocations"]
+
+        found = {invocation["InstanceId"]: invocation for invocation in listed}
+        assert set(found) == {one, other}
+        assert {invocation["Comment"] for invocation in listed} == {"together"}
+        assert [found[host]["Status"] for host in (one, other)] == ["Success", "Failed"]
+        (step,) = found[other]["CommandPlugins"]
+        output, _, error = step["Output"].partition("\n----------ERROR-------\n")
+        assert (step["ResponseCode"], json.loads(output)["error"]) == (206, "not now")
+        assert error.startswith("not now")
+        assert step["ResponseStartDateTime"] <= step["ResponseFinishDateTime"]
+        assert found[one]["RequestedDateTime"] <= step["ResponseStartDateTime"]
+
+    def test_a_host_is_asked_for_what_it_was_sent_by_document_time_and_page(
+        self, region: Region, database: Callable[..., Any], document: str, send: Callable[..., str]
+    ) -> None:
+        one, other = database(name="db-1").host, database(name="db-2").host
+        sent = []
+        for _ in range(3):
+            sent.append(send(one))
+            region.run(at_most=hours(1))
+        send(other)
+        region.run(at_most=5)
+        ssm = region.client("ssm")
+
+        def listed(*filters: tuple[str, str], **more: Any) -> list[str]:
+            given = {"Filters": [{"key": key, "value": value} for key, value in filters]} if filters else {}
+            pages = ssm.get_paginator("list_command_invocations").paginate(InstanceId=one, **given, **more)
+            return [invocation["CommandId"] for page in pages for invocation in page["CommandInvocations"]]
+
+        assert listed() == sent[::-1]
+        assert listed(PaginationConfig={"PageSize": 2}) == sent[::-1]
+        assert listed(("DocumentName", document)) == sent[::-1]
+        assert listed(("DocumentName", "another")) == []
+        assert listed(("InvokedAfter", f"{region.clock.moment():%Y-%m-%dT%H:%M:%SZ}")) == []
+        first = ssm.list_command_invocations(CommandId=sent[0])["CommandInvocations"][0]["RequestedDateTime"]
+        later = f"{first + timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}"
+        assert listed(("InvokedAfter", later)) == [sent[2], sent[1]]
+        assert listed(("InvokedBefore", later)) == [sent[0]]
+        filters = [{"key": "ExecutionStage", "value": "Complete"}]
+        assert refusal(ssm.list_command_invocations, Filters=filters) == "InvalidFilterKey"
+
+    def test_one_who_lags_sees_a_command_and_its_end_later(
+        self, region: Region, database: Callable[..., Any], send: Callable[..., str], call: Callable[..., Any]
+    ) -> None:
+        host = database().host
+        region.machines.hosts[host].slow = 3
+        region.faults.add(Lag(10))
+        sent = send(host, "pre-script")
+
+        def states() -> list[str]:
+            listed = region.client("ssm").list_command_invocations(CommandId=sent)["CommandInvocations"]
+            return [invocation["Status"] for invocation in listed]
+
+        region.run(at_most=5)
+        assert states() == call(states) == []
+        region.run(at_most=7)
+        assert (states(), call(states)) == (["Success"], ["InProgress"])
+        region.run(at_most=5)
+        assert call(states) == ["Success"]
+
+    def test_what_is_listed_is_cut_for_output_and_error_together(
+        self, region: Region, database: Callable[..., Any], send: Callable[..., str]
+    ) -> None:
+        host = database().host
+        region.machines.hosts[host].refuses = (201, "x" * 30_000)
+        send(host, "pre-script")
+        region.run(at_most=5)
+
+        listed = region.client("ssm").list_command_invocations(InstanceId=host, Details=True)["CommandInvocations"]
+
+        output = listed[0]["CommandPlugins"][0]["Output"]
+        assert len(output) == 2500
+        assert output.endswith("---Error truncated----")
+        assert "---Output truncated---" in output
+
+    def test_a_command_goes_to_fifty_hosts_and_to_each_once(self, region: Region, document: str) -> None:
+        send = region.client("ssm").send_command
+        ids = [f"i-{number:017x}" for number in range(51)]
+
+        assert refusal(send, InstanceIds=ids, DocumentName=document) == "ValidationException"
+        assert refusal(send, InstanceIds=ids[:1] * 2, DocumentName=document) == "DuplicateInstanceId"
+        assert refusal(send, InstanceIds=ids[:50], DocumentName=document) == "InvalidInstanceId"
+
+
+def test_a_key_says_whose_it_is(region: Region) -> None:
+    kms, ec2 = region.client("kms"), region.client("ec2")
+    own = kms.create_key()["KeyMetadata"]["Arn"]
+    made = ec2.create_volume(AvailabilityZone="eu-central-1a", Size=1, Encrypted=True)["VolumeId"]
+    default = ec2.describe_volumes(VolumeIds=[made])["Volumes"][0]["KmsKeyId"]
+
+    assert kms.describe_key(KeyId=own)["KeyMetadata"]["KeyManager"] == "CUSTOMER"
+    assert kms.describe_key(KeyId=default)["KeyMetadata"]["KeyManager"] == "AWS"
+    assert refusal(kms.describe_key, KeyId=f"{own[:-4]}0000") == "NotFoundException"
 
 
 class TestTheDocument:
