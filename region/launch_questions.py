@@ -99,7 +99,9 @@ def _profile(place: Place, named: Mapping[str, str]) -> tuple[str, Sequence[str]
 
 
 def _kinds(data: Mapping[str, Any]) -> set[str]:
-    return {group["ResourceType"] for group in data.get("TagSpecifications", []) if group.get("Tags")}
+    """What the tags are for; moto keeps the launch template's own among those of its data."""
+    kinds = {group["ResourceType"] for group in data.get("TagSpecifications", []) if group.get("Tags")}
+    return kinds - {"launch-template"}
 
 
 def _tags(data: Mapping[str, Any], kind: str) -> dict[str, str]:

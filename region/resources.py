@@ -53,6 +53,13 @@ def _queue(stack: Stack, name: str, given: Properties) -> Made:
     return Made(url, {"Arn": stack.arn("sqs", queue), "QueueName": queue, "QueueUrl": url})
 
 
+def _queue_policy(stack: Stack, name: str, given: Properties) -> Made:
+    only(given, "Queues PolicyDocument", name)
+    for queue in given["Queues"]:
+        stack.call("sqs", "SetQueueAttributes", QueueUrl=queue, Attributes={"Policy": given["PolicyDocument"]})
+    return Made(name)
+
+
 def _alarm(stack: Stack, name: str, given: Properties) -> Made:
     alarm = given.get("AlarmName") or stack.physical(name, 255)
     stack.call("cloudwatch", "PutMetricAlarm", **{**given, "AlarmName": alarm})
@@ -77,6 +84,13 @@ def _security_group(stack: Stack, name: str, given: Properties) -> Made:
     described = {"GroupName": group, "Description": given["GroupDescription"], **_tagged("security-group", given)}
     made = stack.call("ec2", "CreateSecurityGroup", **described, **where)["GroupId"]
     return Made(made, {"GroupId": made})
+
+
+def _launch_template(stack: Stack, name: str, given: Properties) -> Made:
+    only(given, "LaunchTemplateName LaunchTemplateData TagSpecifications VersionDescription", name)
+    arguments = {"LaunchTemplateName": stack.physical(name, 128), **given}
+    made = stack.call("ec2", "CreateLaunchTemplate", **arguments)["LaunchTemplate"]["LaunchTemplateId"]
+    return Made(made, {"LaunchTemplateId": made, "DefaultVersionNumber": "1", "LatestVersionNumber": "1"})
 
 
 def _instance(stack: Stack, name: str, given: Properties) -> Made:
@@ -118,6 +132,17 @@ def _wait_for_volume(stack: Stack, volume_id: str, claim: Callable[[Any], bool])
     stack.wait(lambda: claim(volumes(VolumeIds=[volume_id])["Volumes"][0]), f"{volume_id} did not become ready")
 
 
+def _hosted_zone(stack: Stack, name: str, given: Properties) -> Made:
+    """A private zone; EC2's DNS answers with it in its networks."""
+    only(given, "Name VPCs", name)
+    network, *others = given["VPCs"]
+    asked = {"VPC": network, "HostedZoneConfig": {"PrivateZone": True}, "CallerReference": stack.physical(name, 128)}
+    made = stack.call("route53", "CreateHostedZone", Name=given["Name"], **asked)["HostedZone"]["Id"].rsplit("/", 1)[-1]
+    for other in others:
+        stack.call("route53", "AssociateVPCWithHostedZone", HostedZoneId=made, VPC=other)
+    return Made(made, {"Id": made})
+
+
 def _tagged(kind: str, given: Properties) -> dict[str, Any]:
     return {"TagSpecifications": [{"ResourceType": kind, "Tags": given["Tags"]}]} if given.get("Tags") else {}
 
@@ -125,15 +150,18 @@ def _tagged(kind: str, given: Properties) -> dict[str, Any]:
 CREATORS: Mapping[str, Callable[[Stack, str, Properties], Made]] = {
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::EC2::Instance": _instance,
+    "AWS::EC2::LaunchTemplate": _launch_template,
     "AWS::EC2::SecurityGroup": _security_group,
     "AWS::EC2::Volume": _volume,
     "AWS::EC2::VolumeAttachment": _attachment,
     "AWS::Events::Rule": serverless.rule,
     "AWS::IAM::InstanceProfile": roles.instance_profile,
+    "AWS::IAM::ManagedPolicy": roles.managed_policy,
     "AWS::IAM::Policy": roles.policy,
     "AWS::IAM::Role": roles.role,
     "AWS::Lambda::Permission": serverless.permission,
     "AWS::Logs::LogGroup": _log_group,
+    "AWS::Route53::HostedZone": _hosted_zone,
     "AWS::Scheduler::Schedule": serverless.schedule,
     "AWS::Serverless::Function": serverless.function,
     "AWS::Serverless::LayerVersion": serverless.layer,
@@ -141,5 +169,6 @@ CREATORS: Mapping[str, Callable[[Stack, str, Properties], Made]] = {
     "AWS::SNS::Topic": _topic,
     "AWS::SNS::TopicPolicy": _topic_policy,
     "AWS::SQS::Queue": _queue,
+    "AWS::SQS::QueuePolicy": _queue_policy,
     "AWS::SSM::Document": _document,
 }

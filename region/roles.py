@@ -10,7 +10,7 @@ from region.parameters import only
 from region.stacks import Made, Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def role(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
@@ -34,6 +34,19 @@ def policy(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     return Made(given["PolicyName"])
 
 
+def managed_policy(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
+    """AWS::IAM::ManagedPolicy, attached to the roles that it names."""
+    only(given, "ManagedPolicyName Description Path PolicyDocument Roles", name)
+    statements = policies.read(given["PolicyDocument"])
+    made_name = given.get("ManagedPolicyName") or stack.physical(name)
+    plain = {key: given[key] for key in ("Description", "Path", "PolicyDocument") if key in given}
+    arn = stack.call("iam", "CreatePolicy", PolicyName=made_name, **plain)["Policy"]["Arn"]
+    for role_name in given.get("Roles", []):
+        stack.call("iam", "AttachRolePolicy", RoleName=role_name, PolicyArn=arn)
+        _know(stack, role_name, statements)
+    return Made(arn, {"PolicyArn": arn})
+
+
 def instance_profile(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     """AWS::IAM::InstanceProfile."""
     only(given, "InstanceProfileName Path Roles", name)
@@ -48,6 +61,10 @@ def put_policy(stack: Stack, role_name: str, name: str, document: Mapping[str, A
     """Give a role a policy. Raises PolicyError for one that this region could not judge by."""
     statements = policies.read(document)
     stack.call("iam", "PutRolePolicy", RoleName=role_name, PolicyName=name, PolicyDocument=document)
+    _know(stack, role_name, statements)
+
+
+def _know(stack: Stack, role_name: str, statements: Sequence[policies.Statement]) -> None:
     known, arn = stack.region.bus.roles, f"arn:aws:iam::{ACCOUNT}:role/{role_name}"
     known[arn] = (*known.get(arn, ()), *statements)
 

@@ -169,7 +169,7 @@ def rule(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     plain = {key: given[key] for key in ("Description", "EventPattern", "State") if key in given}
     arn = stack.call("events", "PutRule", Name=made, **plain)["RuleArn"]
     for target in given["Targets"]:
-        only(target, "Id Arn Input", name)
+        only(target, "Id Arn Input RetryPolicy DeadLetterConfig", name)
     stack.call("events", "PutTargets", Rule=made, Targets=given["Targets"])
     return Made(made, {"Arn": arn})
 
