@@ -45,7 +45,7 @@ def play_application(region: Region, paper: Paper) -> None:
     )
     paper.progress("deploying (some seconds)")
     region.deploy(f"examples/{NAME}.yaml")
-    region.deploy("template.yaml", Email="you@example.com")
+    region.deploy("template.yaml", Email="you@example.com", ReplaceDatabaseHosts="false")
     paper.wipe()
     paper.draw(draw_application(find_application(region, NAME), find_watches(region), paper.paint))
 

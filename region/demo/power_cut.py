@@ -60,7 +60,7 @@ def live(region: Region, machines: Disks, name: str, progress: Callable[[str], o
     """Deploy, write, snapshot, cut the power, restore, count."""
     progress("a host boots, and PostgreSQL is installed on its volume")
     region.deploy(f"examples/{name}.yaml")
-    region.deploy("template.yaml")
+    region.deploy("template.yaml", ReplaceDatabaseHosts="false")
     old = _only_host(region, name)
     host = machines.hosts[old]
     _wait(lambda: _answers(host), "PostgreSQL did not start")

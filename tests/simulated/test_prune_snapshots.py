@@ -41,7 +41,9 @@ def region() -> Iterator[Region]:
 def open_region(template: str | Path = "template.yaml", **parameters: str) -> Iterator[Region]:
     """A region with Watchkeeper in it, which keeps 7d, and a few of the newest."""
     with Region(Simulated(seed=7), seed=7) as region:
-        region.deploy(template, **{"Email": "a@example.com", "Keep": "7d", **parameters})
+        region.deploy(
+            template, **{"Email": "a@example.com", "Keep": "7d", "ReplaceDatabaseHosts": "false", **parameters}
+        )
         region.calls.clear()
         yield region
 

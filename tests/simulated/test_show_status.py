@@ -34,7 +34,7 @@ def tag(region: Region, resource: str, words: Mapping[str, str]) -> None:
 @pytest.fixture
 def watched(region: Region, database: Callable[..., Database]) -> Database:
     """A region with Watchkeeper and one tagged database in it."""
-    region.deploy("template.yaml", TimeZone="Europe/Berlin")
+    region.deploy("template.yaml", TimeZone="Europe/Berlin", ReplaceDatabaseHosts="false")
     made = database(2, application())
     tag(region, made.host, application(role="database-host"))
     region.run(at_most=minutes(6))  # until the agent has reported itself
@@ -49,7 +49,7 @@ def ask(region: Region, **event: Any) -> str:
 
 
 def test_the_first_status_says_what_to_tag(region: Region) -> None:
-    region.deploy("template.yaml")
+    region.deploy("template.yaml", ReplaceDatabaseHosts="false")
 
     text = ask(region)
 
@@ -165,7 +165,7 @@ def test_it_only_reads_and_costs_the_calls_of_its_pages(
 
 
 def test_a_host_without_any_tag_is_read_all_the_same(region: Region, database: Callable[..., Database]) -> None:
-    region.deploy("template.yaml")
+    region.deploy("template.yaml", ReplaceDatabaseHosts="false")
     made = database(1, application())
 
     assert f"the host {made.host}, running" in ask(region)

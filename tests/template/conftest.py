@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,11 @@ class Template:
     def statements(self) -> list[tuple[str, Node]]:
         """Every statement that a role of ours has, with the resource that brings it."""
         documents = [(f"{name}Function", one) for name, given in self.functions.items() for one in given["Policies"]]
-        documents += [(name, one["PolicyDocument"]) for name, one in self.of_type("AWS::IAM::Policy").items()]
+        documents += [
+            (name, one["PolicyDocument"])
+            for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+            for name, one in self.of_type(kind).items()
+        ]
         documents += [
             (name, policy["PolicyDocument"])
             for name, one in self.of_type("AWS::IAM::Role").items()
@@ -72,6 +77,11 @@ class Template:
 def listed(value: Node) -> list[Node]:
     """One or several, as a list."""
     return value if isinstance(value, list) else [value]
+
+
+def folder(name: str) -> str:
+    """SnapshotDatabase is snapshot_database everywhere else."""
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
 
 
 def refs(node: Node) -> set[str]:

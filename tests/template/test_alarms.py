@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.template.conftest import Node, Template
 
 ALARM = "AWS::CloudWatch::Alarm"
+SERVICES = ("snapshot_database", "replace_database_host")
 
 
 def alarm(template: Template, name: str) -> Node:
@@ -52,7 +53,8 @@ def test_a_figure_that_is_watched_is_one_that_the_functions_write(template: Temp
     for given in template.of_type(ALARM).values():
         if given["Namespace"] == "Watchkeeper":
             assert f'Metric("{given["MetricName"]}"' in sources
-            assert given["Dimensions"] == [{"Name": "service", "Value": "snapshot_database"}]
+            ((name, service),) = [one.values() for one in given["Dimensions"]]
+            assert (name, service in SERVICES) == ("service", True)
 
 
 def test_the_worst_age_rings_and_so_does_silence(template: Template) -> None:
@@ -86,6 +88,38 @@ def test_a_crash_set_rings(template: Template) -> None:
     assert (given["ComparisonOperator"], given["Threshold"]) == ("GreaterThanThreshold", 0)
 
 
+def test_a_replacement_that_is_refused_rings(template: Template) -> None:
+    given = alarm(template, "ReplacementRefusedAlarm")
+
+    assert (given["MetricName"], given["Statistic"]) == ("Refusals", "Maximum")
+    assert given["Period"] * given["EvaluationPeriods"] == 300
+    assert (given["ComparisonOperator"], given["Threshold"]) == ("GreaterThanThreshold", 0)
+
+
+def test_a_database_that_takes_no_writes_rings_and_one_that_is_restarted_does_not(template: Template) -> None:
+    given = alarm(template, "DatabaseNotWritableAlarm")
+
+    assert (given["MetricName"], given["Statistic"]) == ("DatabasesNotWritable", "Maximum")
+    assert (given["ComparisonOperator"], given["Threshold"]) == ("GreaterThanThreshold", 0)
+    assert (given["DatapointsToAlarm"], given["EvaluationPeriods"]) == (2, 3)
+
+
+def test_a_database_that_is_nearly_full_rings(template: Template) -> None:
+    given = alarm(template, "DatabaseFullAlarm")
+
+    assert (given["MetricName"], given["Statistic"]) == ("DatabaseFullPercent", "Maximum")
+    assert (given["ComparisonOperator"], given["Threshold"]) == ("GreaterThanThreshold", {"Ref": "DiskAlarmPercent"})
+
+
+def test_that_nobody_looks_for_ten_minutes_rings_where_somebody_should(template: Template) -> None:
+    given = alarm(template, "SweepLateAlarm")
+
+    assert (given["MetricName"], given["ComparisonOperator"], given["Threshold"]) == ("Looks", "LessThanThreshold", 1)
+    assert given["TreatMissingData"] == "breaching"
+    assert given["Period"] * given["EvaluationPeriods"] == 600
+    assert template.resources["SweepLateAlarm"]["Condition"] == "ReplacesHosts"
+
+
 def test_what_waits_in_the_failure_queue_rings(template: Template) -> None:
     given = alarm(template, "FailureQueueAlarm")
 
@@ -98,6 +132,17 @@ def test_the_failure_queue_keeps_what_it_has_for_a_fortnight_and_encrypted(templ
     assert template.of_type("AWS::SQS::Queue") == {
         "FailureQueue": {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
     }
+
+
+def test_rules_may_send_to_the_failure_queue_what_they_could_not_deliver(template: Template) -> None:
+    (policy,) = template.of_type("AWS::SQS::QueuePolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+
+    assert policy["Queues"] == [{"Ref": "FailureQueue"}]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert (statement["Action"], statement["Resource"]) == ("sqs:SendMessage", {"GetAtt": "FailureQueue.Arn"})
+    rules = [{"GetAtt": f"{name}.Arn"} for name in template.of_type("AWS::Events::Rule")]
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": rules}}
 
 
 def test_alarms_of_this_account_may_publish_and_nobody_else(template: Template) -> None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.template.conftest import folder
 from watchkeeper.backup.settings import Settings as BackupSettings
 from watchkeeper.look import WORDS, Look
+from watchkeeper.replacement.settings import Settings as ReplacementSettings
 from watchkeeper.retention.settings import Settings as RetentionSettings
 from watchkeeper.status.settings import Settings as StatusSettings
 
@@ -21,18 +23,24 @@ if TYPE_CHECKING:
 
     from tests.template.conftest import Node, Template
 
-FUNCTIONS = ("SnapshotDatabase", "PruneSnapshots", "ShowStatus")
+FUNCTIONS = ("SnapshotDatabase", "PruneSnapshots", "ReplaceDatabaseHost", "ShowStatus")
+# What is swept each minute is not tried again by anything else.
+SWEPT = "ReplaceDatabaseHost"
 SETTINGS: dict[str, Callable[..., object]] = {
     "SnapshotDatabase": BackupSettings.from_env,
     "PruneSnapshots": RetentionSettings.from_env,
+    "ReplaceDatabaseHost": ReplacementSettings.from_env,
     "ShowStatus": StatusSettings.from_env,
 }
 # The order within a function's section: the function, what wakes it, what permits that, its logs, its alarms.
 ORDER = (
     "AWS::Serverless::Function",
     "AWS::Scheduler::Schedule",
+    "AWS::Events::Rule",
     "AWS::IAM::Role",
+    "AWS::Lambda::Permission",
     "AWS::IAM::Policy",
+    "AWS::IAM::ManagedPolicy",
     "AWS::Logs::LogGroup",
     "AWS::CloudWatch::Alarm",
 )
@@ -54,11 +62,6 @@ class Recorder(dict[str, str]):
         return super().__getitem__(key)
 
 
-def folder(name: str) -> str:
-    """SnapshotDatabase is snapshot_database everywhere else."""
-    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
-
-
 def environment(template: Template, name: str) -> dict[str, Node]:
     return template.globals["Environment"]["Variables"] | template.functions[name]["Environment"]["Variables"]
 
@@ -68,7 +71,7 @@ def defaults(template: Template, name: str) -> Recorder:
     found = Recorder({"AWS_LAMBDA_FUNCTION_NAME": "x"})
     for key, value in environment(template, name).items():
         wanted = value["Join"][1] if isinstance(value, dict) and "Join" in value else value
-        parameter = template.parameters.get(wanted["Ref"], {}) if isinstance(wanted, dict) else {"Default": wanted}
+        parameter = {"Default": wanted} if isinstance(wanted, str) else template.parameters.get(wanted.get("Ref"), {})
         found[key] = str(parameter.get("Default", "x"))
     found.asked = set()
     return found
@@ -142,7 +145,22 @@ def test_what_fails_for_good_or_comes_an_hour_late_goes_to_the_failure_queue(tem
     assert given["MaximumEventAgeInSeconds"] == 3600
     on_failure = given["DestinationConfig"]["OnFailure"]
     assert on_failure == {"Type": "SQS", "Destination": {"GetAtt": "FailureQueue.Arn"}}
-    assert not any("EventInvokeConfig" in given for given in template.functions.values())
+    assert [name for name, own in template.functions.items() if "EventInvokeConfig" in own] == [SWEPT]
+
+
+def test_what_is_swept_each_minute_is_not_tried_again_and_an_event_of_the_last_minute_is_none(
+    template: Template,
+) -> None:
+    given = template.functions[SWEPT]
+
+    assert given["EventInvokeConfig"] == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+    for target in (*woken_each_minute(template), *(one for _, rule in rules(template) for one in rule["Targets"])):
+        assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
+        assert target["DeadLetterConfig"] == {"Arn": {"GetAtt": "FailureQueue.Arn"}}
+
+
+def test_a_look_that_is_swept_has_time_to_end_by_itself(template: Template) -> None:
+    assert 60 < template.functions[SWEPT]["Timeout"] <= 120
 
 
 def test_functions_run_on_the_python_and_the_processor_that_are_promised(template: Template) -> None:
@@ -178,11 +196,19 @@ def test_an_event_file_is_for_a_function_and_has_words_that_it_knows(path: Path)
     Look.from_event(event, datetime(2026, 11, 22, tzinfo=UTC), besides=("format",))
 
 
-# Schedules
+# Schedules and rules
 
 
 def schedules(template: Template) -> Iterator[tuple[str, Node]]:
     yield from template.of_type("AWS::Scheduler::Schedule").items()
+
+
+def rules(template: Template) -> Iterator[tuple[str, Node]]:
+    yield from template.of_type("AWS::Events::Rule").items()
+
+
+def woken_each_minute(template: Template) -> list[Node]:
+    return [given["Target"] for _, given in schedules(template) if given["ScheduleExpression"] == "rate(1 minute)"]
 
 
 def test_what_is_done_by_itself_has_a_schedule_and_what_a_person_asks_for_has_none(template: Template) -> None:
@@ -190,6 +216,7 @@ def test_what_is_done_by_itself_has_a_schedule_and_what_a_person_asks_for_has_no
 
     assert woken == [
         ("PruneSnapshotsFunction.Arn", "PruneSnapshotsDaily"),
+        ("ReplaceDatabaseHostFunction.Arn", "ReplaceDatabaseHostEachMinute"),
         ("SnapshotDatabaseFunction.Arn", "SnapshotDatabaseDaily"),
         ("SnapshotDatabaseFunction.Arn", "SnapshotDatabaseHourly"),
     ]
@@ -218,9 +245,10 @@ def test_a_schedule_is_exact_in_the_time_zone_of_the_stack(template: Template) -
 
 
 def test_an_event_that_cannot_be_delivered_within_the_hour_goes_to_the_failure_queue(template: Template) -> None:
-    for _, given in schedules(template):
-        assert given["Target"]["RetryPolicy"] == {"MaximumEventAgeInSeconds": 3600}
-        assert given["Target"]["DeadLetterConfig"] == {"Arn": {"GetAtt": "FailureQueue.Arn"}}
+    for target in (given["Target"] for _, given in schedules(template)):
+        if target not in woken_each_minute(template):
+            assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 3600}
+        assert target["DeadLetterConfig"] == {"Arn": {"GetAtt": "FailureQueue.Arn"}}
 
 
 def test_a_schedule_may_wake_its_function_and_tell_of_failure_and_nothing_else(template: Template) -> None:

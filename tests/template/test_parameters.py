@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 import pytest
 import yaml
 
-from tests.template.conftest import refs
+from tests.template.conftest import folder, refs
 from watchkeeper.retention.policy import Policy
 
 if TYPE_CHECKING:
@@ -67,6 +67,13 @@ def test_every_parameter_is_used(template: Template) -> None:
         ("PruneSchedule", "cron(0 12 ? * SUN *)"),
         ("Keep", "24h 7d 4w 12m 3y"),
         ("Keep", "1y"),
+        ("LaunchRoleArns", ""),
+        ("LaunchRoleArns", "arn:aws:iam::123456789012:role/team/db,arn:aws-cn:iam::123456789012:role/db"),
+        ("KeyArns", "arn:aws:kms:eu-central-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab"),
+        ("HostedZoneIds", "Z0123456789ABCDEFGHIJ, Z0987654321"),
+        ("RecordNames", "db.example.internal,*.db.example.internal"),
+        ("StartCommand", ""),
+        ("StartCommand", "/usr/bin/systemctl start patroni.service"),
     ],
 )
 def test_a_parameter_takes(template: Template, name: str, value: str) -> None:
@@ -88,6 +95,19 @@ def test_a_parameter_takes(template: Template, name: str, value: str) -> None:
         ("Keep", "7 days"),
         ("Keep", "0d"),
         ("Keep", ""),
+        ("LaunchRoleArns", "*"),
+        ("LaunchRoleArns", "arn:aws:iam::123456789012:role/*"),
+        ("KeyArns", "alias/database"),
+        ("KeyArns", "arn:aws:kms:eu-central-1:123456789012:key/*"),
+        ("HostedZoneIds", "*"),
+        ("HostedZoneIds", "/hostedzone/Z0123456789ABCDEFGHIJ"),
+        ("RecordNames", "*"),
+        ("RecordNames", "db.example.internal."),
+        ("RecordNames", "DB.example.internal"),
+        ("StartCommand", "systemctl start x; reboot"),
+        ("StartCommand", "sh -c 'x'"),
+        ("StartCommand", "x $(y)"),
+        ("StartCommand", "-x"),
     ],
 )
 def test_a_parameter_refuses(template: Template, name: str, value: str) -> None:
@@ -109,7 +129,8 @@ def test_nothing_has_a_name_that_two_stacks_would_share(template: Template) -> N
     names = ("FunctionName", "QueueName", "TopicName", "RoleName", "AlarmName", "LogGroupName", "LayerName", "Name")
 
     for resource in template.resources.values():
-        assert not set(names) & set(resource["Properties"])
+        if resource["Type"] != "AWS::Lambda::Permission":  # whose function has a name, and it has none
+            assert not set(names) & set(resource["Properties"])
 
 
 def test_every_output_is_described_and_refers_to_something(template: Template) -> None:
@@ -118,28 +139,48 @@ def test_every_output_is_described_and_refers_to_something(template: Template) -
         assert refs(output["Value"]) <= set(template.resources)
 
 
-# The document
+# The documents
 
 
-def test_the_document_is_included_and_a_new_one_becomes_its_next_version(template: Template) -> None:
-    (given,) = template.of_type("AWS::SSM::Document").values()
+def test_a_document_is_included_and_a_new_one_becomes_its_next_version(template: Template) -> None:
+    documents = template.of_type("AWS::SSM::Document")
 
-    location = given["Content"]["Fn::Transform"]["Parameters"]["Location"]
-    content: dict[str, Any] = yaml.safe_load(Path(location).read_text())
-    assert content["schemaVersion"] == "2.2"
-    assert given["DocumentType"] == "Command"
-    assert given["TargetType"] == "/AWS::EC2::Instance"
-    assert given["UpdateMethod"] == "NewVersion"
-
-
-def test_data_lifecycle_manager_may_run_the_document(template: Template) -> None:
-    (given,) = template.of_type("AWS::SSM::Document").values()
-
-    assert given["Tags"] == [{"Key": "DLMScriptsAccess", "Value": "true"}]
+    assert list(documents) == ["FreezeDatabaseDocument", "StartDatabaseDocument", "PrepareVolumeDocument"]
+    for name, given in documents.items():
+        location = given["Content"]["Fn::Transform"]["Parameters"]["Location"]
+        content: dict[str, Any] = yaml.safe_load(Path(location).read_text())
+        assert content["schemaVersion"] == "2.2"
+        assert Path(location).stem == folder(name.removesuffix("Document"))
+        assert given["DocumentType"] == "Command"
+        assert given["TargetType"] == "/AWS::EC2::Instance"
+        assert given["UpdateMethod"] == "NewVersion"
 
 
-def test_all_of_an_accounts_concurrency_is_left_alone_unless_somebody_asks(template: Template) -> None:
-    reserved = template.functions["SnapshotDatabase"]["ReservedConcurrentExecutions"]
+def test_every_document_of_the_project_is_deployed(template: Template) -> None:
+    assert len(template.of_type("AWS::SSM::Document")) == len(list(Path("documents").glob("*.yaml")))
+
+
+def test_data_lifecycle_manager_may_run_the_document_that_keeps_its_contract_and_no_other(template: Template) -> None:
+    tagged = {name: given.get("Tags") for name, given in template.of_type("AWS::SSM::Document").items()}
+
+    assert tagged == {
+        "FreezeDatabaseDocument": [{"Key": "DLMScriptsAccess", "Value": "true"}],
+        "StartDatabaseDocument": None,
+        "PrepareVolumeDocument": None,
+    }
+
+
+def test_a_command_that_the_parameter_allows_is_one_that_the_document_allows(template: Template) -> None:
+    content: dict[str, Any] = yaml.safe_load(Path("documents/start_database.yaml").read_text())
+
+    for command in ("", "systemctl start postgresql@16-main", "/usr/bin/env PGDATA=/x,y:z+@ pg_ctl -w start"):
+        assert allows(template, "StartCommand", command)
+        assert re.fullmatch(content["parameters"]["startCommand"]["allowedPattern"], command)
+
+
+@pytest.mark.parametrize("name", ["SnapshotDatabase", "ReplaceDatabaseHost"])
+def test_all_of_an_accounts_concurrency_is_left_alone_unless_somebody_asks(template: Template, name: str) -> None:
+    reserved = template.functions[name]["ReservedConcurrentExecutions"]
 
     assert reserved == {"If": ["HasReservedConcurrency", {"Ref": "ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}
     assert template.parameters["ReservedConcurrency"]["Default"] == 0
