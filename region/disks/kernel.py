@@ -131,9 +131,9 @@ class Group:
 
     def processes(self) -> Iterator[int]:
         """Those inside and in groups below."""
-        for file in self.path.glob("**/cgroup.procs"):
+        for directory, _, _ in os.walk(self.path):  # which passes over a group that systemd removes meanwhile
             with contextlib.suppress(OSError):
-                yield from map(int, file.read_text().split())
+                yield from map(int, Path(directory, "cgroup.procs").read_text().split())
 
     def pause(self) -> None:
         """Stop what is inside. What sleeps in the kernel cannot be stopped, and does nothing before it leaves it."""
