@@ -248,7 +248,9 @@ def test_a_copy_with_the_same_uuid_is_not_what_is_mounted(recorded: Database, ne
 
 def test_a_standby_that_answers_is_a_success(recorded: Database, new_host: NewHost) -> None:
     recorded.stop()
-    recorded.host.call(f"touch {DATA}/standby.signal; echo \"primary_conninfo = ''\" >>{DATA}/postgresql.auto.conf; sync -f /data")
+    recorded.host.call(
+        f"touch {DATA}/standby.signal; echo \"primary_conninfo = ''\" >>{DATA}/postgresql.auto.conf; sync -f /data"
+    )
 
     moved = move(recorded, new_host())
     started = send(moved, "start")
@@ -261,7 +263,7 @@ def test_a_standby_that_answers_is_a_success(recorded: Database, new_host: NewHo
 
 @pytest.mark.parametrize("how", ["synchronous_standby_names = 'nobody'", "default_transaction_read_only = on"])
 def test_settings_that_stop_clients_do_not_stop_the_proof(recorded: Database, new_host: NewHost, how: str) -> None:
-    recorded.configure(how)
+    starting.configure(recorded, how)
 
     moved = move(recorded, new_host())
 
@@ -308,7 +310,8 @@ def test_two_databases_are_refused_by_name(recorded: Database, payroll: Database
 
 
 @pytest.mark.parametrize(
-    ("key", "other"), [("major", "14"), ("architecture", "aarch64"), ("glibc", "2.28"), ("system", "7000000000000000007")]
+    ("key", "other"),
+    [("major", "14"), ("architecture", "aarch64"), ("glibc", "2.28"), ("system", "7000000000000000007")],
 )
 def test_a_host_that_does_not_fit_is_refused_with_both_sides(
     recorded: Database, new_host: NewHost, key: str, other: str
@@ -337,9 +340,7 @@ def test_another_glibc_is_accepted_if_a_person_says_so(recorded: Database, new_h
 @pytest.mark.parametrize(
     "line", ["data $(touch /run/done-by-root)", "port 5432]+a[$(touch /run/done-by-root)", "unknown 1", "data ../etc"]
 )
-def test_a_record_is_never_run_and_a_strange_line_is_refused(
-    recorded: Database, new_host: NewHost, line: str
-) -> None:
+def test_a_record_is_never_run_and_a_strange_line_is_refused(recorded: Database, new_host: NewHost, line: str) -> None:
     recorded.host.call(f"echo '{line}' >>/data/{RECORD}/database; sync -f /data")
     moved = move(recorded, new_host())
 
