@@ -97,7 +97,8 @@ class Session(boto3.Session):
         options = getattr(config, "_user_provided_options", None)
         key = f"{service_name} {options} {others}"
         if key not in self._made:
-            quick = (config or Config()).merge(Config(signature_version=UNSIGNED))
+            # No signature, and a name that is not put together anew for each request.
+            quick = (config or Config()).merge(Config(signature_version=UNSIGNED, user_agent="region"))
             self._made[key] = super().client(service_name, config=quick, **others)  # type: ignore[call-overload]
         return self._made[key]
 

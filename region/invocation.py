@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import traceback
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from typing import TYPE_CHECKING, Any, cast
 
@@ -214,12 +215,13 @@ def _handler(function: Function) -> Callable[[Any, Context], Any]:
     return handler
 
 
-def _imports(source: str) -> set[str]:
+@cache
+def _imports(source: str) -> frozenset[str]:
     """The packages that a module imports: those of a layer that the function does not have are absent on Lambda."""
     nodes = list(ast.walk(ast.parse(source)))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
-    return {name.split(".")[0] for name in names}
+    return frozenset(name.split(".")[0] for name in names)
 
 
 def _module(function: Function, module: str) -> ModuleType:

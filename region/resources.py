@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from region import roles, serverless
+from region import networking, roles, serverless
 from region.parameters import only
 from region.stacks import Made, Stack
 
@@ -151,6 +151,8 @@ CREATORS: Mapping[str, Callable[[Stack, str, Properties], Made]] = {
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::EC2::Instance": _instance,
     "AWS::EC2::LaunchTemplate": _launch_template,
+    "AWS::EC2::NetworkInterface": networking.network_interface,
+    "AWS::EC2::NetworkInterfaceAttachment": networking.network_interface_attachment,
     "AWS::EC2::SecurityGroup": _security_group,
     "AWS::EC2::Volume": _volume,
     "AWS::EC2::VolumeAttachment": _attachment,
@@ -162,6 +164,7 @@ CREATORS: Mapping[str, Callable[[Stack, str, Properties], Made]] = {
     "AWS::Lambda::Permission": serverless.permission,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::Route53::HostedZone": _hosted_zone,
+    "AWS::Route53::RecordSet": networking.record_set,
     "AWS::Scheduler::Schedule": serverless.schedule,
     "AWS::Serverless::Function": serverless.function,
     "AWS::Serverless::LayerVersion": serverless.layer,
