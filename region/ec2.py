@@ -162,13 +162,32 @@ class EC2(Launches):
         instances = [{**(self.show(one.id) or {}), "Tags": self._tags(one.id, 0)} for one in made.instances]
         return {"ReservationId": made.id, "OwnerId": self.account_id, "Instances": instances}
 
+    def tag(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """CreateTags: of things that there are; moto tags an instance that is gone."""
+        for one in asked["Resources"]:
+            kind = one.partition("-")[0]
+            if kind in ("i", "vol", "eni") and self.show(one) is None:
+                raise Refusal(NOT_FOUND[kind][0], NOT_FOUND[kind][1].format(one))
+            if kind not in ("i", "vol", "eni"):
+                self.do_resources_exist([one])
+        self.create_tags(asked["Resources"], {one["Key"]: one.get("Value", "") for one in asked["Tags"]})
+        return {}
+
+    def untag(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """DeleteTags: with a value, only if they have that one."""
+        self.delete_tags(asked["Resources"], {one["Key"]: one.get("Value") for one in asked.get("Tags", [])})
+        return {}
+
     def answers(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """The operations that are answered here, by name."""
         plain: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
             "AttachNetworkInterface": self.attach_interface,
+            "AttachVolume": self.attach,
             "CreateSnapshot": lambda asked: self.snapshot(self.begin([asked["VolumeId"]], asked)[0]),
             "CreateSnapshots": lambda asked: {"Snapshots": [self.snapshot(one) for one in self.create_set(asked)]},
+            "CreateTags": self.tag,
             "CreateVolume": self.make_volume,
+            "DeleteTags": self.untag,
             "DeregisterImage": self.deregister,
             "DescribeLaunchTemplateVersions": self.template_versions,
             "DetachNetworkInterface": self.detach_interface,

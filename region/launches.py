@@ -14,7 +14,8 @@ from moto.ec2.utils import filter_iam_instance_profiles
 
 from region.instances import Instances
 from region.protocol import Refusal
-from region.volumes import tags_for
+from region.states import VISIBLE_SECONDS
+from region.volumes import IMAGE, tags_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,6 +140,24 @@ class Launches(Instances):
         failure = self.home.faults.failing_launch()
         happen = partial(self.bury, reason=failure) if failure else self.launch
         self.then("RunInstances", instance, self.home.delays.launch, happen)
+
+    def stock_host(self, host_tags: Mapping[str, str], volume_tags: Mapping[str, str]) -> tuple[str, str]:
+        """A host that has been running for an hour with one volume, for fleets: nobody hears of it; the two ids."""
+        wanted = {"ImageId": IMAGE}
+        zone = self._zone(wanted)
+        self.building = True
+        try:
+            instance = self._build(wanted, host_tags, zone, {}).instances[0]
+            self.known[instance.id] = instance
+            volume = self.create_volume(8, zone, volume_type="gp3")
+            self.attach_volume(volume.id, instance.id, "/dev/sdf")
+        finally:
+            self.building = False
+        self.create_tags([volume.id], dict(volume_tags))
+        for one in (block.volume_id for _, block in instance.get_block_device_mapping):
+            self.home.machines.create_volume(one, int(self.volumes[one].size), None)
+        self.bring_up(instance, self.home.clock.now() - VISIBLE_SECONDS)
+        return instance.id, volume.id
 
     # Templates
 

@@ -99,15 +99,15 @@ def _block(ec2: Interfaces, device: str, block: Any) -> Mapping[str, Any]:
         "VolumeId": block.volume_id,
         "DeleteOnTermination": bool(block.delete_on_termination),
         "Status": attached.status if attached else "attached",
-        "AttachTime": block.attach_time,
     }
     return {"DeviceName": device, "Ebs": ebs}
 
 
 def _held(ec2: Interfaces, nic: NetworkInterface) -> Mapping[str, Any]:
     whole = interface(ec2, nic)
-    own = {key: value for key, value in whole["Attachment"].items() if not key.startswith("Instance")}
-    kept = ("NetworkInterfaceId", "PrivateIpAddress", "PrivateIpAddresses", "Status", "SubnetId", "VpcId", "OwnerId")
+    # Without times, which boto3 takes long to read.
+    own = {key: whole["Attachment"][key] for key in ("AttachmentId", "DeviceIndex", "DeleteOnTermination", "Status")}
+    kept = ("NetworkInterfaceId", "PrivateIpAddress", "Status", "SubnetId")
     return {**{key: whole[key] for key in kept}, "Attachment": own}
 
 

@@ -64,11 +64,17 @@ class States(Checks):
 
     def launch(self, instance: Instance) -> None:
         """The first boot of a new instance."""
+        self.bring_up(instance, self.home.clock.now())
+        self._run(instance)
+
+    def bring_up(self, instance: Instance, since: float) -> None:
+        """The machine of a new instance runs since then, with the volumes that it has from the beginning."""
         self.home.machines.launch(instance.id, _plain(instance.user_data))
         for device, block in instance.get_block_device_mapping:
             if device != instance.root_device_name:
                 self.give(block.volume_id, instance.id, device)
-        self._run(instance)
+        self._on.add(instance.id)
+        self.running_since[instance.id] = since
 
     def boot(self, instance: Instance) -> None:
         """The same host again."""

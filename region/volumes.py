@@ -147,6 +147,11 @@ class Volumes(History):
             self.after(self.home.delays.attach, partial(self._attached, volume, attachment))
         return attachment
 
+    def attach(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """AttachVolume."""
+        made = cast("VolumeAttachment", self.attach_volume(asked["VolumeId"], asked["InstanceId"], asked["Device"]))
+        return _answered(made)
+
     def _may_attach(self, volume: Volume, instance: Instance, device: str) -> None:
         if volume.attachment:
             raise Refusal("VolumeInUse", f"{volume.id} is already attached to an instance")
@@ -198,13 +203,7 @@ class Volumes(History):
         if attachment.device == instance.root_device_name and instance.state != "stopped":
             raise Refusal("OperationNotPermitted", f"Unable to detach root volume '{volume.id}' from {instance.id}")
         self._let_go(volume, attachment, asked.get("Force", False))
-        return {
-            "VolumeId": volume.id,
-            "InstanceId": instance.id,
-            "Device": attachment.device,
-            "State": attachment.status,
-            "AttachTime": attachment.attach_time,
-        }
+        return _answered(attachment)
 
     def _let_go(self, volume: Volume, attachment: VolumeAttachment, force: bool) -> None:
         if volume.attachment is not attachment:
@@ -227,6 +226,11 @@ class Volumes(History):
     def after(self, delay: Delay, happen: Callable[[], object]) -> None:
         """Let something happen that takes so long."""
         self.home.clock.after(self.home.takes(delay), happen)
+
+
+def _answered(one: VolumeAttachment) -> Mapping[str, Any]:
+    names = {"VolumeId": one.volume_id, "InstanceId": one.instance_id, "Device": one.device}
+    return {**names, "State": one.status, "AttachTime": one.attach_time}
 
 
 def tags_for(kind: str, asked: Mapping[str, Any]) -> dict[str, str]:
