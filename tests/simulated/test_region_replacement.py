@@ -737,9 +737,25 @@ class TestLag:
         region.lose_volume(one.volumes[0], "gone")
 
         seen = call(lambda: volume(region, one.volumes[0]))
+        listed = call(lambda: region.client("ec2").describe_volumes()["Volumes"])
 
+        assert one.volumes[0] in {each["VolumeId"] for each in listed}
         assert (seen["State"], seen["Attachments"][0]["State"]) == ("in-use", "attached")
         assert words(seen) == {"Name": "db-1"}
+
+    def test_an_attachment_that_has_just_begun_is_not_seen(
+        self, region: Region, call: Callable[..., Any], database: Callable[..., Any]
+    ) -> None:
+        ec2, one = region.client("ec2"), database(volumes=0).host
+        young = ec2.create_volume(AvailabilityZone=ZONE, Size=1)["VolumeId"]
+        region.run(at_most=10)
+        region.faults.add(Lag(5))
+        ec2.attach_volume(VolumeId=young, InstanceId=one, Device="/dev/sdf")
+
+        seen, holder = call(lambda: (volume(region, young), host(region, one)))
+
+        assert (seen["State"], seen["Attachments"]) == ("available", [])
+        assert len(holder["BlockDeviceMappings"]) == 1
 
     def test_with_a_seed_each_read_is_behind_by_its_own_share(
         self, region: Region, call: Callable[..., Any], database: Callable[..., Any]
