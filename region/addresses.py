@@ -80,8 +80,8 @@ class Addresses:
         }
 
     def records(self) -> dict[str, Records]:
-        """The records of each zone now, by its id."""
-        return {zone.resource_id: _read(zone) for zone in _backend().zones.values()}
+        """The records of each zone now, by the zone's name."""
+        return {zone.name: _read(zone) for zone in _backend().zones.values()}
 
     def change(self, call: Call) -> Mapping[str, Any]:
         """ChangeResourceRecordSets: all of the batch, in its order, or InvalidChangeBatch with every reason."""

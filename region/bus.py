@@ -62,6 +62,7 @@ class Bus:
         self.roles: dict[str, Sequence[Statement]] = {}
         self.permissions: set[tuple[str, str, str]] = set()
         self.lost: list[tuple[str, str]] = []
+        self._of_services: set[str] = set()
         self._random = random.Random(region.seed)
         self._name = region.wire.session.region_name
 
@@ -170,13 +171,18 @@ class Bus:
         return refused(self.roles.get(role, ()), [Ask(action, resource)]) is None
 
     def publish(self, topic_arn: str, message: str, subject: str | None = None) -> None:
-        """Publish to a topic of SNS."""
-        sns_backends[ACCOUNT][self._name].publish(message, arn=topic_arn, subject=subject)
+        """Publish to a topic of SNS, as a service of AWS does."""
+        self._of_services.add(sns_backends[ACCOUNT][self._name].publish(message, arn=topic_arn, subject=subject))
 
-    def notices(self) -> list[tuple[str, str]]:
-        """Subject and text of what was published to topics, by whomever; oldest first, topic by topic."""
+    def notices(self, of_functions: bool = False) -> list[tuple[str, str]]:
+        """Subject and text of what was published to topics, by services too or not; oldest first, topic by topic."""
         topics = sns_backends[ACCOUNT][self._name].topics.values()
-        return [(subject or "", text) for topic in topics for _, text, subject, _, _ in topic.sent_notifications]
+        return [
+            (subject or "", text)
+            for topic in topics
+            for number, text, subject, _, _ in topic.sent_notifications
+            if not (of_functions and number in self._of_services)
+        ]
 
     def mail(self) -> list[dict[str, str]]:
         """What the e-mail subscribers of all topics were sent, oldest first."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from region import Region, events, minutes
 from region.parameters import TemplateError
 from region.template import Template, load
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+APP = Path(__file__).with_name("region_app")
 
 
 class Nothing:
@@ -173,3 +178,156 @@ def test_a_resource_whose_condition_does_not_hold_is_not_wanted(tmp_path: Path) 
     )
 
     assert template.wanted() == ["B"]
+
+
+# What is deployed
+
+
+@pytest.fixture
+def deploy(region: Region, tmp_path: Path) -> Callable[..., Any]:
+    """Deploys resources that are given as text."""
+
+    def make(resources: str, outputs: str = "{}", **parameters: str) -> Any:
+        path = tmp_path / "application.yaml"
+        path.write_text(f"{dedent(resources)}\nOutputs: {outputs}\n")
+        return region.deploy(path, **parameters)
+
+    return make
+
+
+def test_a_host_is_launched_from_a_launch_template_with_tags_of_its_own(
+    region: Region, deploy: Callable[..., Any]
+) -> None:
+    made = deploy(
+        """
+        Parameters: {Subnet: {Type: "AWS::EC2::Subnet::Id"}}
+        Resources:
+          Launch:
+            Type: AWS::EC2::LaunchTemplate
+            Properties:
+              LaunchTemplateData:
+                ImageId: ami-0123456789abcdef0
+                InstanceType: m7g.large
+                NetworkInterfaces: [{DeviceIndex: 0, SubnetId: !Ref Subnet}]
+              TagSpecifications:
+                - ResourceType: launch-template
+                  Tags: [{Key: role, Value: database-launch}]
+          Host:
+            Type: AWS::EC2::Instance
+            Properties:
+              LaunchTemplate: {LaunchTemplateId: !Ref Launch, Version: !GetAtt Launch.LatestVersionNumber}
+              Tags: [{Key: role, Value: database-host}]
+        """,
+        "{Launch: {Value: !Ref Launch}, Host: {Value: !Ref Host}}",
+    )
+
+    ec2 = region.client("ec2")
+    (host,) = ec2.describe_instances(InstanceIds=[made["Host"]])["Reservations"][0]["Instances"]
+    filters = [{"Name": "tag:role", "Values": ["database-launch"]}]
+    (template,) = ec2.describe_launch_templates(Filters=filters)["LaunchTemplates"]
+    assert (host["InstanceType"], host["State"]["Name"]) == ("m7g.large", "running")
+    assert {"Key": "role", "Value": "database-host"} in host["Tags"]
+    assert template["LaunchTemplateId"] == made["Launch"]
+
+
+def test_a_record_leads_to_a_network_interface_that_is_at_a_host(region: Region, deploy: Callable[..., Any]) -> None:
+    made = deploy(
+        """
+        Parameters: {Subnet: {Type: "AWS::EC2::Subnet::Id"}, Vpc: {Type: "AWS::EC2::VPC::Id"}}
+        Resources:
+          Zone: {Type: "AWS::Route53::HostedZone", Properties: {Name: payroll.internal, VPCs: [{VPCId: !Ref Vpc}]}}
+          Address:
+            Type: AWS::EC2::NetworkInterface
+            Properties: {SubnetId: !Ref Subnet, Tags: [{Key: application, Value: payroll}]}
+          Host:
+            Type: AWS::EC2::Instance
+            Properties: {ImageId: ami-0123456789abcdef0, SubnetId: !Ref Subnet}
+          There:
+            Type: AWS::EC2::NetworkInterfaceAttachment
+            Properties: {DeviceIndex: "1", InstanceId: !Ref Host, NetworkInterfaceId: !Ref Address}
+          Name:
+            Type: AWS::Route53::RecordSet
+            Properties:
+              HostedZoneId: !Ref Zone
+              Name: db.payroll.internal
+              Type: A
+              TTL: "5"
+              ResourceRecords: [!GetAtt Address.PrimaryPrivateIpAddress]
+        """,
+        "{Address: {Value: !Ref Address}, Host: {Value: !Ref Host}}",
+    )
+
+    (interface,) = region.client("ec2").describe_network_interfaces(NetworkInterfaceIds=[made["Address"]])[
+        "NetworkInterfaces"
+    ]
+    region.run(at_most=minutes(1))
+    assert interface["Attachment"]["InstanceId"] == made["Host"]
+    assert region.resolve("db.payroll.internal") == interface["PrivateIpAddress"]
+
+
+@pytest.mark.parametrize(("state", "expected"), [("ENABLED", ["host-i-1"]), ("DISABLED", [])])
+def test_a_rule_hears_of_alarms_by_the_beginning_of_their_names(
+    region: Region, deploy: Callable[..., Any], state: str, expected: list[str]
+) -> None:
+    deploy(
+        """
+        Parameters: {State: {Type: String}}
+        Resources:
+          Heard: {Type: "AWS::SQS::Queue"}
+          OnAlarm:
+            Type: AWS::Events::Rule
+            Properties:
+              State: !Ref State
+              EventPattern:
+                source: [aws.cloudwatch]
+                detail-type: [CloudWatch Alarm State Change]
+                detail:
+                  alarmName: [{prefix: host-}]
+                  state: {value: [ALARM]}
+              Targets: [{Id: Heard, Arn: !GetAtt Heard.Arn, RetryPolicy: {MaximumRetryAttempts: 0}}]
+        """,
+        State=state,
+    )
+
+    for name, value in (("host-i-1", "ALARM"), ("host-i-2", "OK"), ("queue", "ALARM")):
+        alarm = {"AlarmName": name, "AlarmArn": f"arn:{name}", "Namespace": "n", "MetricName": "m"}
+        alarm |= {"Period": "60", "Statistic": "Sum"}
+        region.bus.emit(events.alarm_state, alarm, {"value": "OK"}, {"value": value})
+    region.run(region.quiet, at_most=minutes(1))
+
+    assert [event["detail"]["alarmName"] for event in region.queue("Heard")] == expected
+
+
+@pytest.mark.parametrize(("state", "expected"), [("ENABLED", 5), ("DISABLED", 0)])
+def test_a_schedule_falls_due_each_minute_if_it_is_enabled(
+    region: Region, tmp_path: Path, state: str, expected: int
+) -> None:
+    folder = shutil.copytree(APP, tmp_path / "app")
+    template = folder / "template.yaml"
+    changed = template.read_text().replace("!Sub cron(30 ${Hour} * * ? *)", f"rate(1 minute)\n      State: {state}")
+    template.write_text(changed)
+    region.deploy(template, Email="a@example.com")
+
+    region.run(at_most=minutes(5))
+
+    assert len([one for one in region.functions.invocations if one.function.folder == "count_up"]) == expected
+
+
+def test_a_managed_policy_allows_what_it_says_to_the_role_that_it_names(
+    region: Region, deploy: Callable[..., Any]
+) -> None:
+    made = deploy(
+        """
+        Resources:
+          Role: {Type: "AWS::IAM::Role", Properties: {AssumeRolePolicyDocument: {Statement: []}}}
+          May:
+            Type: AWS::IAM::ManagedPolicy
+            Properties:
+              Roles: [!Ref Role]
+              PolicyDocument: {Version: 2012-10-17, Statement: [{Effect: Allow, Action: "sqs:*", Resource: "*"}]}
+        """,
+        "{Role: {Value: !GetAtt Role.Arn}}",
+    )
+
+    assert region.bus.allows(made["Role"], "sqs:SendMessage", "arn:aws:sqs:::q")
+    assert not region.bus.allows(made["Role"], "sns:Publish", "arn:aws:sns:::t")
