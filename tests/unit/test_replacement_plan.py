@@ -187,6 +187,13 @@ def test_a_running_host_is_left_when_it_is(check: Any, age: timedelta) -> None:
     assert kinds(found) == []
 
 
+def test_a_look_stays_with_a_host_whose_checks_have_begun_to_fail() -> None:
+    found = plan(scene(checks={OLD: impaired(timedelta(seconds=119))}), SETTINGS)
+
+    assert not found.actions
+    assert found.waits
+
+
 def test_an_impaired_host_is_asked_first_and_its_answer_vetoes() -> None:
     asked = scene(checks={OLD: impaired()})
     answered = scene(checks={OLD: impaired()}, details=details(starts={OLD: (started(command="probe"),)}))

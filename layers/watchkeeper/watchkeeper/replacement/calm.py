@@ -31,6 +31,8 @@ def plan(scene: Scene, settings: Settings, host: Host) -> Plan:
     if not scene.has_all(host.id) or host.state != "running":
         return Plan(waits=(f"{host.id} runs, with its volumes attached",))
     kept = (*protect(scene, host), *_clear_up(scene, settings))
+    if scene.is_ailing(host):
+        return Plan(actions=kept, waits=(f"the checks of {host.id} fail for two minutes, or no longer",))
     refusal = (
         refusals.templates(scene) or refusals.not_ours(scene, host) or refusals.sick(scene) or refusals.keys(scene)
     )

@@ -147,10 +147,17 @@ class Scene:
         if host.state == "pending":
             return "starting"
         check = self.checks.get(host.id)
-        if check is None or not check.is_host or self.age(host) < YOUNG:
+        if check is None or not self._counts(host, check):
             return "alive"
-        since = check.since or self.now
-        return "alive" if self.now - since < IMPAIRED_FOR or check.is_planned(self.now) else "impaired"
+        return "impaired" if self.now - (check.since or self.now) >= IMPAIRED_FOR else "alive"
+
+    def is_ailing(self, host: Host) -> bool:
+        """Its checks fail, and not for long enough yet."""
+        check = self.checks.get(host.id)
+        return check is not None and self._counts(host, check) and self.condition(host) == "alive"
+
+    def _counts(self, host: Host, check: Check) -> bool:
+        return check.is_host and self.age(host) >= YOUNG and not check.is_planned(self.now)
 
     def age(self, host: Host) -> timedelta:
         """Since when it was started last."""
