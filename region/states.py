@@ -149,6 +149,8 @@ class States(Checks):
         self.move(instance, "terminated", reason)
         self.release_interfaces(instance)
         instance.teardown_defaults()
+        for subnet in (one for some in self.subnets.values() for one in some.values()):
+            subnet._unused_ips.clear()  # moto gives an address out again at once, and clients would find the next host
         self.iam_instance_profile_associations.pop(instance.id, None)
         self.home.clock.after(VISIBLE_SECONDS, partial(self._vanish, instance), background=True)
 

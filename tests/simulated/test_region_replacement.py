@@ -782,3 +782,16 @@ def test_thousands_of_hosts_are_described_in_pages(region: Region) -> None:
     assert [len(page["Volumes"]) for page in pages] == [500] * 5
     assert sorted((one["Attachments"][0]["InstanceId"], one["VolumeId"]) for one in disks) == ids
     assert len(ec2.describe_instance_status()["InstanceStatuses"]) == 1000
+
+
+def test_the_next_instance_does_not_get_the_address_of_one_that_was_terminated(
+    region: Region, database: Callable[..., Any]
+) -> None:
+    first = region.client("ec2").describe_instances(InstanceIds=[database().host])
+    address = first["Reservations"][0]["Instances"][0]["PrivateIpAddress"]
+    region.terminate("db-1")
+    region.run(region.quiet, at_most=minutes(5))
+
+    second = region.client("ec2").describe_instances(InstanceIds=[database().host])
+
+    assert second["Reservations"][0]["Instances"][0]["PrivateIpAddress"] != address
