@@ -784,14 +784,14 @@ def test_thousands_of_hosts_are_described_in_pages(region: Region) -> None:
     assert len(ec2.describe_instance_status()["InstanceStatuses"]) == 1000
 
 
-def test_the_next_instance_does_not_get_the_address_of_one_that_was_terminated(
-    region: Region, database: Callable[..., Any]
-) -> None:
-    first = region.client("ec2").describe_instances(InstanceIds=[database().host])
-    address = first["Reservations"][0]["Instances"][0]["PrivateIpAddress"]
-    region.terminate("db-1")
+def test_the_next_instance_does_not_get_the_address_of_one_that_was_terminated(region: Region) -> None:
+    ec2 = region.client("ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    first = ec2.run_instances(ImageId=IMAGE, SubnetId=subnet, **ONE)["Instances"][0]
+    region.run(region.quiet, at_most=minutes(5))
+    region.terminate(first["InstanceId"])
     region.run(region.quiet, at_most=minutes(5))
 
-    second = region.client("ec2").describe_instances(InstanceIds=[database().host])
+    second = ec2.run_instances(ImageId=IMAGE, SubnetId=subnet, **ONE)["Instances"][0]
 
-    assert second["Reservations"][0]["Instances"][0]["PrivateIpAddress"] != address
+    assert second["PrivateIpAddress"] != first["PrivateIpAddress"]
