@@ -547,8 +547,9 @@ def test_a_host_whose_volumes_are_not_tagged_is_missed(region: Region) -> None:
 
 
 def test_a_missing_document_is_told_and_the_set_is_crash(region: Region) -> None:
-    (name,) = [one["Name"] for one in region.client("ssm").list_documents()["DocumentIdentifiers"]]
-    region.client("ssm").delete_document(Name=name)
+    ssm = region.client("ssm")
+    (name,) = [one["Name"] for one in ssm.list_documents()["DocumentIdentifiers"] if "Freeze" in one["Name"]]
+    ssm.delete_document(Name=name)
 
     (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
 
