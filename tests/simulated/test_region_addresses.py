@@ -133,8 +133,8 @@ def test_a_name_is_listed_at_once_and_known_to_all_name_servers_later(
 def test_a_client_finds_the_new_address_once_a_name_server_and_its_resolver_do(
     region: Region, change: Callable[..., Any]
 ) -> None:
-    assert region.resolve(NAME) is None
     change(("CREATE", OLD, 30))
+    assert region.resolve(NAME) is None  # no name server has heard of it
     region.run(at_most=minutes(1))
     assert region.resolve("DB.payroll.internal") == OLD
     change(("DELETE", OLD, 30), ("CREATE", NEW))
