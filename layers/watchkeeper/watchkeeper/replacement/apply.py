@@ -93,6 +93,8 @@ def _apply(
     match action:
         case Tag(ids, words):
             hosts.tag(read.ec2, ids, words)
+            if tags.LOST in words:
+                seen.launches = None  # what was read once has changed
         case Untag(ids, key):
             hosts.untag(read.ec2, ids, key)
         case Protect(host, devices):

@@ -47,11 +47,11 @@ def plan(scene: Scene, settings: Settings) -> Plan:
     times = _times(newest)
     if len(times) < LOOKS or times[-1] - times[0] < OVER:
         if times and scene.now - times[-1] < APART:
-            return Plan(waits=("another look at the missing volume",))
+            return Plan()  # this look has counted
         kept = [*times[:1], *times[1:][-(LOOKS - 2) :], scene.now] if times else [scene.now]
         ids = tuple(member.id for member in newest.members)
         noted = Tag(ids, {tags.LOST: " ".join(map(stamp, kept))}, f"{', '.join(lost)} is not there")
-        return Plan(actions=(noted,), waits=("more looks at the missing volume",))
+        return Plan(actions=(noted,))
     if settings.is_lost_volume_restored and not scene.volumes:
         return Plan(actions=(Restore(newest, _zone(scene, newest), f"{', '.join(lost)} is lost"),))
     return Plan(_lost(scene, lost, newest))
