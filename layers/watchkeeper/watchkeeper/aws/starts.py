@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from watchkeeper.aws.commands import DELIVERY_SECONDS, UNDER_WAY, Outcome
+from watchkeeper.look import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,12 +25,15 @@ Command = Literal["start", "record", "probe"]
 
 # What the agent writes between a script's output and its complaints, where SSM shows both in one.
 ERRORS = "----------ERROR-------"
+AGENTS_OWN = re.compile(r"failed to run commands: exit status \d+\s*$")
 
 # The document's own exit codes: documents/start_database.yaml.
 RECOVERING, UNFIT = 211, 212
 
 # SSM gives a command that never said its last word up only after its time-outs, 75 minutes by default.
 LOST_AFTER = timedelta(minutes=10)
+
+REMEMBERED = timedelta(days=1)
 
 # One call takes so many instances: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 MOST_HOSTS = 50
@@ -71,14 +76,14 @@ def send(ssm: SSMClient, hosts: Sequence[str], document: str, command: Command, 
 
 
 def find(ssm: SSMClient, host: str, document: str, volumes: Sequence[str], now: datetime) -> list[Start]:
-    """The commands for exactly these volumes that were sent to a host, oldest first; what ended, with its outcome.
+    """The commands of a day for exactly these volumes that were sent to a host, oldest first, with their outcomes.
 
-    SSM keeps a command for 30 days:
+    SSM keeps commands for 30 days, and shows 2,500 characters of what each wrote:
     https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ListCommandInvocations.html
     """
     pages = ssm.get_paginator("list_command_invocations").paginate(
         InstanceId=host,
-        Filters=[{"key": "DocumentName", "value": document}],
+        Filters=[{"key": "DocumentName", "value": document}, {"key": "InvokedAfter", "value": stamp(now - REMEMBERED)}],
         Details=True,
         PaginationConfig={"PageSize": 50},
     )
@@ -102,7 +107,8 @@ def _outcome(one: CommandInvocationTypeDef, now: datetime) -> Outcome | None:
         return Outcome("TimedOut", error="the host never said how it ended") if is_lost else None
     plugin = one["CommandPlugins"][0] if one["CommandPlugins"] else {}
     output, _, error = plugin.get("Output", "").partition(ERRORS)
-    return Outcome(one["Status"], plugin.get("ResponseCode", -1), output, error.strip())
+    said = AGENTS_OWN.sub("", error).strip()
+    return Outcome(one["Status"], plugin.get("ResponseCode", -1), output, said)
 
 
 def _comment(command: str, volumes: str) -> str:
