@@ -101,6 +101,17 @@ def test_the_first_host_is_asked_to_write_down_what_lies_where_and_then_remember
     assert settled == Tag((DATA, WAL), {tags.HOST: OLD, tags.VOLUMES: f"{DATA} {WAL}"}, settled.reason)
 
 
+def test_a_host_that_cannot_write_down_what_lies_where_is_told_also_between_two_tries() -> None:
+    unsettled = away(OLD, host="", volumes="", refused="not-recorded 2026-11-22T04:00:00Z")
+    failed = tuple(started(timedelta(seconds=ago), "record", 212, "It lies elsewhere.") for ago in (300, 280, 60))
+
+    found = plan(scene(volumes=unsettled, details=details(starts={OLD: failed})), SETTINGS)
+
+    assert found.refusal
+    assert (found.refusal.name, found.actions) == ("not-recorded", ())
+    assert "It lies elsewhere." in found.refusal.sentence
+
+
 def test_volumes_that_would_be_deleted_with_their_host_are_kept_on_every_look() -> None:
     dying = host(dying=(DATA, "vol-root"))
 
@@ -548,3 +559,12 @@ def test_a_refusal_is_told_when_it_begins_and_forgotten_when_it_ends() -> None:
     assert [type(one) for one in plan(scene(by_hand), SETTINGS).actions] == [Tell, Tag]
     assert not plan(scene(by_hand, volumes=known), SETTINGS).actions
     assert kinds(scene(volumes=known)) == [Untag]
+
+
+def test_a_refusal_holds_while_it_is_asked_again_whether_it_does() -> None:
+    known = away(OLD, refused="host-answers 2026-11-22T04:00:00Z")
+    ill = {"volumes": known, "checks": {OLD: impaired()}}
+    asked = details(starts={OLD: (under_way(command="probe"),)})
+
+    assert kinds(scene(**ill)) == [Send]
+    assert kinds(scene(**ill, details=asked)) == []

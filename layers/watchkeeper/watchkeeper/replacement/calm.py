@@ -66,13 +66,12 @@ def _remember(scene: Scene, host: Host) -> Plan:
         remembered = {tags.HOST: host.id, tags.VOLUMES: " ".join(scene.ids)}
         return Plan(actions=(Tag(scene.ids, remembered, "its server was seen there, on exactly these volumes"),))
     failed = len(sent)
+    said = sent[-1].outcome.error if sent and sent[-1].outcome else ""
+    found = _not_recorded(scene, host, said) if failed >= len(BACKOFF) else Plan()
     if sent and scene.now - sent[-1].asked < BACKOFF[min(failed, len(BACKOFF)) - 1] * failed:
-        return Plan(waits=("a while before its host is asked again",))
+        return Plan(found.refusal, waits=("a while before its host is asked again",))
     send = Send(host.id, "record", {"volumeIds": " ".join(scene.ids)}, "its database is not settled yet")
-    if failed >= len(BACKOFF) and sent[-1].outcome:
-        found = _not_recorded(scene, host, sent[-1].outcome.error)
-        return Plan(found.refusal, (send,), found.waits)
-    return Plan(actions=(send,))
+    return Plan(found.refusal, (send,), found.waits)
 
 
 def _not_recorded(scene: Scene, host: Host, said: str) -> Plan:

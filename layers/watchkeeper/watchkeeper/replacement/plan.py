@@ -141,7 +141,7 @@ def _tell(scene: Scene, found: Plan) -> tuple[Action, ...]:
         return (tell(scene, found.refusal, sets[-1].id if sets else "never"),)
     before = scene.anchor.tags.get(tags.REFUSED, "").split(" ")[0]
     if found.refusal is None:
-        is_over = before and (scene.details is not None or not found.waits)
+        is_over = before and found.is_empty  # while it is asked or waited for, nobody knows yet
         return (Untag((scene.anchor.id,), tags.REFUSED, f"{before} no longer holds"),) if is_over else ()
     if found.refusal.name == before:
         return ()
