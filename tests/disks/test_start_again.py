@@ -69,6 +69,20 @@ def test_two_starts_at_once_are_one(recorded: Database, new_host: NewHost, trial
     assert len(moved.host.call(f"pgrep -f '^{BINARIES}/postgres'").split()) == 1
 
 
+def test_a_start_waits_for_the_one_under_way(recorded: Database, new_host: NewHost) -> None:
+    moved = move(recorded, new_host())
+    moved.host.call("mkdir -p /run/watchkeeper")
+    under_way = moved.host.popen("flock", "/run/watchkeeper/start.lock", "sleep", "1000")
+
+    started = InTheBackground(lambda: send(moved, "start"))
+    kernel.really_sleep(1.5)
+    assert not starting.mounted(moved.host)
+    under_way.kill()
+    moved.host.call("pkill -f 'sleep 1000'")
+
+    assert started.outcome().code == 0
+
+
 @pytest.mark.parametrize("snapshot", ["", SNAPSHOT])
 def test_a_start_that_is_killed_anywhere_ends_the_same_when_it_is_sent_again(
     recorded: Database, new_host: NewHost, snapshot: str, trial: int
@@ -144,6 +158,17 @@ def test_a_probe_during_a_freeze_ends_and_says_no(recorded: Database) -> None:
     assert asked["writable"] is False
     assert took < 8
     assert words(send(recorded, "probe"))["writable"] is True
+
+
+def test_a_probe_ends_even_if_the_host_itself_hangs(recorded: Database) -> None:
+    recorded.host.call("printf '#!/bin/sh\\nexec sleep 60' >/usr/sbin/df; chmod +x /usr/sbin/df")
+
+    began = time.monotonic()
+    asked = send(recorded, "probe")
+
+    assert time.monotonic() - began < 8
+    assert (asked.code, words(asked)["writable"]) == (0, False)
+    assert words(asked)["error"] == "It hangs."
 
 
 def test_a_probe_where_nothing_runs_starts_and_mounts_nothing(recorded: Database, new_host: NewHost) -> None:

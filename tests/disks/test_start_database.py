@@ -202,10 +202,13 @@ def test_a_data_directory_behind_a_bind_mount_and_a_link_is_reached_as_before(db
     database.start_server(db.host, "/var/lib/cluster")
     assert send(db, "record").code == 0
 
-    moved = move(db, new_host())
+    host = new_host()
+    host.call("mkdir /srv/main; echo 15 >/srv/main/PG_VERSION")
+    moved = move(db, host)
     started = send(moved, "start")
 
     assert started.code == 0, started
+    assert host.call("ls /srv/main.before-watchkeeper") == "PG_VERSION"
     assert starting.mounted(moved.host) == ["/data", "/srv/main"]
     assert moved.host.call("readlink /var/lib/cluster") == "/srv/main"
     assert f"{DATA} /srv/main none bind,nofail" in moved.host.path("/etc/fstab").read_text()
@@ -350,13 +353,14 @@ def test_a_record_is_never_run_and_a_strange_line_is_refused(recorded: Database,
     assert not starting.mounted(moved.host)
 
 
-def test_a_record_that_is_not_roots_is_none(recorded: Database, new_host: NewHost) -> None:
-    recorded.host.call(f"chown -R postgres /data/{RECORD}; sync -f /data")
+@pytest.mark.parametrize(("what", "said"), [("", "carries no record"), ("/database", "holds the data directory")])
+def test_a_record_that_is_not_roots_is_none(recorded: Database, new_host: NewHost, what: str, said: str) -> None:
+    recorded.host.call(f"chown postgres /data/{RECORD}{what}; sync -f /data")
 
     refused = send(move(recorded, new_host()), "start")
 
     assert refused.code == UNFIT
-    assert "carries no record" in refused.stderr
+    assert said in refused.stderr
 
 
 def test_damaged_data_is_told_in_postgresqls_words_and_not_repaired(recorded: Database, new_host: NewHost) -> None:
