@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.literals import InstanceTypeType
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, LaunchTemplateTypeDef
     from mypy_boto3_ec2.type_defs import RunInstancesRequestTypeDef as Request
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,20 @@ class Launch:
     version: int
     types: tuple[str, ...] = ()
     paused: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def from_boto(cls, template: LaunchTemplateTypeDef) -> Launch:
+        """A launch template as DescribeLaunchTemplates answers it."""
+        words = tags.read(template.get("Tags", []))
+        return cls(
+            template["LaunchTemplateId"],
+            words.get(tags.APPLICATION, ""),
+            template.get("DefaultVersionNumber", 1),
+            tuple(words.get(tags.INSTANCE_TYPES, "").split()),
+            words.get(tags.PAUSED, ""),
+            words,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +79,18 @@ class Failure:
 
 def find(ec2: EC2Client, applications: Sequence[str]) -> list[Launch]:
     """The launch templates for database hosts of the applications with these names (`*` matches any text)."""
-    pages = ec2.get_paginator("describe_launch_templates").paginate(
-        Filters=[
+    return _find(
+        ec2,
+        [
             {"Name": f"tag:{tags.APPLICATION}", "Values": list(applications)},
             {"Name": f"tag:{tags.ROLE}", "Values": [tags.DATABASE_LAUNCH]},
         ],
-        PaginationConfig={"PageSize": 200},
     )
-    found = []
-    for template in (one for page in pages for one in page["LaunchTemplates"]):
-        words = tags.read(template.get("Tags", []))
-        types = tuple(words.get(tags.INSTANCE_TYPES, "").split())
-        version = template.get("DefaultVersionNumber", 1)
-        found.append(
-            Launch(template["LaunchTemplateId"], words[tags.APPLICATION], version, types, words.get(tags.PAUSED, ""))
-        )
-    return sorted(found, key=lambda one: one.id)
+
+
+def find_tagged(ec2: EC2Client) -> list[Launch]:
+    """The launch templates that carry any tag of ours, read or not, in the order of their ids."""
+    return _find(ec2, [{"Name": "tag-key", "Values": [f"{tags.PREFIX}*"]}])
 
 
 def find_zone(ec2: EC2Client, launch: Launch) -> str:
@@ -130,3 +141,8 @@ def run(
         return failure
     logger.info("host launched", extra={"instance_id": instance["InstanceId"], "number": number})
     return Host.from_boto(instance)
+
+
+def _find(ec2: EC2Client, filters: Sequence[FilterTypeDef]) -> list[Launch]:
+    pages = ec2.get_paginator("describe_launch_templates").paginate(Filters=filters, PaginationConfig={"PageSize": 200})
+    return sorted((Launch.from_boto(one) for page in pages for one in page["LaunchTemplates"]), key=lambda one: one.id)

@@ -91,10 +91,8 @@ def _apply(
     seen: Seen,
 ) -> None:
     match action:
-        case Tag(ids, words):
-            hosts.tag(read.ec2, ids, words)
-            if tags.LOST in words:
-                seen.launches = None  # what was read once has changed
+        case Tag():
+            _tag(read, action, seen)
         case Untag(ids, key):
             hosts.untag(read.ec2, ids, key)
         case Protect(host, devices):
@@ -117,6 +115,12 @@ def _apply(
             seen.details = replace(seen.details, is_due=False, failure=refused)
         case _:
             assert_never(action)
+
+
+def _tag(read: Readers, action: Tag, seen: Seen) -> None:
+    hosts.tag(read.ec2, action.ids, action.words)
+    if tags.LOST in action.words:
+        seen.launches = None  # what was read once has changed
 
 
 def _launch(read: Readers, write: Writers, scene: Scene, action: Launch, seen: Seen) -> bool:

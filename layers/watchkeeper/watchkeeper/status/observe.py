@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
 from watchkeeper import applications, tags
-from watchkeeper.aws import agents, hosts, snapshots, volumes
+from watchkeeper.aws import addresses, agents, checks, hosts, launches, snapshots, volumes
 from watchkeeper.backup.observe import State as Databases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
 
+    from watchkeeper.aws.addresses import Interface
+    from watchkeeper.aws.checks import Check
     from watchkeeper.aws.hosts import Host
+    from watchkeeper.aws.launches import Launch
     from watchkeeper.aws.snapshots import Snapshot
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.look import Look
@@ -26,13 +29,19 @@ Thing = TypeVar("Thing", "Volume", "Host")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`reached` are the hosts that SSM reaches; `volumes` and `hosts` all that carry any tag of ours."""
+    """`reached` are the hosts that SSM reaches; `volumes`, `hosts` and `launches` all that carry any tag of ours.
+
+    `impaired` are hosts whose checks fail, `interfaces` those that are somebody's address; unread without a launch template.
+    """
 
     databases: Databases
     strangers: Sequence[Snapshot]
     reached: frozenset[str]
     volumes: Sequence[Volume]
     hosts: Sequence[Host]
+    launches: Sequence[Launch] = ()
+    impaired: Mapping[str, Check] = field(default_factory=dict)
+    interfaces: Mapping[str, Interface] = field(default_factory=dict)
 
 
 def observe(ec2: EC2Client, ssm: SSMClient, look: Look, watched: Sequence[str]) -> State:
@@ -47,6 +56,8 @@ def observe(ec2: EC2Client, ssm: SSMClient, look: Look, watched: Sequence[str]) 
     applications.refuse_unknown(look, existing, [one.application for one in _named(databases, watched)])
     hosting = sorted({one.host for one in found if one.host})
     known = {one.id: one for one in tagged_hosts}
+    templates = launches.find_tagged(ec2)
+    named = {one.tags.get(tags.ADDRESS, "") for one in found} if templates else set()
     return State(
         Databases(
             {name: [one for one in found if one.application == name] for name in existing},
@@ -57,6 +68,9 @@ def observe(ec2: EC2Client, ssm: SSMClient, look: Look, watched: Sequence[str]) 
         agents.find(ssm, hosting),
         tagged,
         tagged_hosts,
+        templates,
+        checks.find_impaired(ec2) if templates else {},
+        addresses.find_interfaces(ec2, sorted(one for one in named if one.startswith("eni-"))),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from watchkeeper.backup.settings import Settings as BackupSettings
+from watchkeeper.replacement.settings import Settings as ReplacementSettings
 from watchkeeper.retention.settings import Settings as RetentionSettings
 from watchkeeper.runtime import require
 
@@ -19,6 +20,8 @@ class Settings:
 
     backup: BackupSettings
     retention: RetentionSettings
+    replacement: ReplacementSettings
+    is_replacing: bool
     snapshot_schedule: str
     prune_schedule: str
 
@@ -28,6 +31,8 @@ class Settings:
         return cls(
             BackupSettings.from_env(env),
             RetentionSettings.from_env(env),
+            ReplacementSettings.from_env(env),
+            require(env, "REPLACE_DATABASE_HOSTS") == "true",
             require(env, "SNAPSHOT_SCHEDULE"),
             require(env, "PRUNE_SCHEDULE"),
         )
