@@ -20,6 +20,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "freeze": (*ROOMS, ".venv/awscli/bin/aws"),
     "trials": ROOMS,
     "kills": (),
+    "recovery": (),
     "prune": (),
     "cold": (),
 }

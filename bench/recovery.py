@@ -1,0 +1,237 @@
+"""replace_database_host in the simulated region: how long clients wait for their database after each kind of death."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bench import plot
+from bench.figures import Part, at, table
+from region import Delays, NoCapacity, Region, Simulated, minutes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from random import Random
+    from typing import Any
+
+TIMES = 500
+ADDRESS = "db.smallpayroll.internal"
+FIGURE = "docs/recovery.svg"
+
+# What the promises are, in seconds: the median after a termination, the 99th percentile with a host that hangs.
+PROMISED = {"terminated": (0.5, 75), "hung": (0.99, 240)}
+
+# A pool's connections to a host that vanished without a word end by tcp_user_timeout, as examples/smallpayroll.yaml has
+# it; then a client tries anew each second, and waits two for an address from which nothing answers.
+USER_TIMEOUT, RETRY, CONNECT_TIMEOUT = 10.0, 1.0, 2.0
+
+# From RunInstances to running were measured, in seconds: 4.9,
+# https://www.daemonology.net/blog/2021-08-12-EC2-boot-time-benchmarking.html,
+# and 18, https://github.com/brevdev/ec2-coldboot-research; here up to 30. From running to an agent that
+# answers: region/simulated.py. EBS: "most attach/detach operations on AWS finish within 1-4 seconds"
+# (https://github.com/kubernetes-sigs/aws-ebs-csi-driver, pkg/cloud/cloud.go). Route 53: changes reach all name servers
+# "generally within 60 seconds". A host that hangs stops "within minutes": region/delays.py says what is drawn.
+LAUNCH = (5.0, 30.0, 17.0)
+
+
+def launch(draw: Random) -> float:
+    """Seconds from RunInstances to running."""
+    return draw.triangular(*LAUNCH)
+
+
+@dataclass(slots=True)
+class Trial:
+    """One death: seconds from its event, and from itself, until a client wrote again; and when each phase ended."""
+
+    kind: str
+    from_event: float
+    from_death: float
+    phases: Mapping[str, float] = field(default_factory=dict)
+
+
+def part(times: int = TIMES) -> Part:
+    """Let hosts die so often in each way."""
+    with ProcessPoolExecutor(2) as pool:
+        shares = [(kind, seed, times // SHARES + (seed < times % SHARES)) for kind in KINDS for seed in range(SHARES)]
+        found = [one for some in pool.map(_trials, *zip(*shares, strict=True)) for one in some]
+    by_kind: dict[str, list[Trial]] = defaultdict(list)
+    for one in found:
+        by_kind[one.kind].append(one)
+    plot.steps(FIGURE, {kind: [one.from_event for one in some] for kind, some in by_kind.items()}, PROMISED)
+    rows = [_row(kind, by_kind[kind]) for kind in KINDS]
+    ratios = tuple(
+        f"{'Half' if share == 0.5 else 'Of a hundred, 99'} of the deaths by {kind} are over for clients within "
+        f"**{at([one.from_event for one in by_kind[kind]], share):.0f} s** of the event; at most {most} s are promised."
+        for kind, (share, most) in PROMISED.items()
+    )
+    head = ("kind of death", "median", "90th percentile", "99th percentile", "longest", "median from the death itself")
+    body = "\n\n".join(
+        (TEXT.format(times=times), table(head, *rows), f"![Time to recovery]({FIGURE.removeprefix('docs/')})",
+         "What is waited for on the critical path, medians:", table(("phase", *KINDS), *_phases(by_kind)), PATH)
+    )  # fmt: skip
+    return Part("How long clients wait when a host dies", ratios, body)
+
+
+TEXT = """\
+In the simulated region {times} hosts died in each way, with delays drawn from published figures, which
+`bench/recovery.py` and `region/delays.py` name. A client has a pool of open connections: these end by
+tcp_user_timeout after 10 s, then it asks for the address and tries again each second. Counted is until the client's
+first write is acknowledged, from the event that AWS sends (its alarm for one that hangs or is impaired: two of two
+minutes), and from the death itself. Sweeps run each minute beside the event, as deployed."""
+
+PATH = """\
+Nothing else is on that path. Beside it run: the fence (retired, volumes kept, stop) with the launch; the volumes' way
+off the old host with the new one's boot; the boot of the agent with the attaching. The address waits for the proof
+that the right server takes a write, since clients must never reach an empty one."""
+
+
+def _row(kind: str, trials: list[Trial]) -> tuple[object, ...]:
+    seconds = [one.from_event for one in trials]
+    told = [f"{at(seconds, share):.0f} s" for share in (0.5, 0.9, 0.99)]
+    return kind, *told, f"{max(seconds):.0f} s", f"{at([one.from_death for one in trials], 0.5):.0f} s"
+
+
+def _phases(by_kind: Mapping[str, list[Trial]]) -> list[tuple[object, ...]]:
+    return [
+        (name, *(f"{at([one.phases.get(name, 0.0) for one in by_kind[kind]], 0.5):.0f} s" for kind in KINDS))
+        for name in PHASES
+    ]
+
+
+# By the write that ends each, or the state of an instance; cumulative, from the event.
+PHASES = (
+    "the launch is asked for",
+    "the old host is stopped",
+    "the new host runs",
+    "its agent answers and all volumes are attached",
+    "PostgreSQL has taken a write, and the address moves",
+    "a client has written",
+)
+
+
+def terminated(region: Region, host: str) -> None:
+    """Somebody terminates it."""
+    region.terminate(host)
+
+
+def stopped(region: Region, host: str) -> None:
+    """AWS stops it."""
+    region.stop(host)
+
+
+def hung(region: Region, host: str) -> None:
+    """Its operating system hangs."""
+    region.hang(host)
+
+
+def impaired(region: Region, host: str) -> None:
+    """EC2's system check fails, and its network with it."""
+    region.impair(host, check="system")
+    machines = region.machines
+    assert isinstance(machines, Simulated)  # noqa: S101
+    machines.hosts[host].silent = True
+    machines.hosts[host].postgres = False
+
+
+def without_room(region: Region, host: str) -> None:
+    """AWS stops it and has no room for another for three minutes, of any type."""
+    full = NoCapacity()
+    region.faults.add(full)
+    region.stop(host)
+    region.clock.after(180, lambda: region.faults.remove(full))
+
+
+KINDS: Mapping[str, Callable[[Region, str], None]] = {
+    "terminated": terminated,
+    "stopped by AWS": stopped,
+    "hung": hung,
+    "impaired": impaired,
+    "no capacity": without_room,
+}
+SHARES = 2
+
+
+def _trials(kind: str, seed: int, times: int) -> list[Trial]:
+    return [_trial(kind, 1000 * seed + number) for number in range(times)]
+
+
+def _trial(kind: str, seed: int) -> Trial:
+    with Region(Simulated(seed=seed), seed=seed, delays=Delays(launch=launch)) as region:
+        host = settle(region)
+        # Deaths come at any second of the minute in which the sweep falls due.
+        region.run(at_most=random.Random(seed).uniform(0, 60))
+        heard: list[tuple[float, str, str]] = []
+        region.bus.deliveries = partial(_hear, region, heard)
+        region.calls.clear()
+        died = region.clock.now()
+        KINDS[kind](region, host)
+        client = region.clock.spawn(partial(_write_again, region, host), "client")
+        region.run(client, at_most=minutes(60))
+        if client.error:
+            raise client.error
+        event = next((when for when, _, state in heard if state in ("stopped", "terminated", "ALARM")), died)
+        wrote = region.clock.now()
+        return Trial(kind, wrote - event, wrote - died, _phases_of(region, heard, host, event))
+
+
+def _hear(region: Region, heard: list[tuple[float, str, str]], event: Mapping[str, Any]) -> tuple[float]:
+    """Notes what AWS tells on its bus, and lets it through."""
+    detail = event.get("detail", {})
+    if "instance-id" in detail:
+        heard.append((region.clock.now(), detail["instance-id"], detail["state"]))
+    if detail.get("state") and "alarmName" in detail:
+        heard.append((region.clock.now(), detail["alarmName"], detail["state"]["value"]))
+    return (0.0,)
+
+
+def _write_again(region: Region, host: str) -> None:
+    """A client with an open connection to a host, until it has written again to whoever its address leads to."""
+    machines, clock = region.machines, region.clock
+    assert isinstance(machines, Simulated)  # noqa: S101
+    while host in machines.serving():
+        clock.sleep(0.1)
+    clock.sleep(USER_TIMEOUT)
+    while True:
+        address = region.resolve(ADDRESS)
+        running = [one for one in region.ec2.all_instances() if one.state == "running"]
+        alive = [one for one in running if one.private_ip_address == address]
+        if any(one.id in machines.serving() for one in alive):
+            machines.write(alive[0].id)
+            return
+        clock.sleep(RETRY if alive else CONNECT_TIMEOUT + RETRY)
+
+
+def _phases_of(region: Region, heard: Sequence[tuple[float, str, str]], host: str, event: float) -> dict[str, float]:
+    def called(operation: str) -> float:
+        return next((one.time for one in region.calls if one.operation == operation and one.error is None), event)
+
+    def told(is_old: bool, *states: str) -> float:
+        return next((when for when, name, state in heard if (name == host) == is_old and state in states), event)
+
+    ends = (
+        called("RunInstances"),
+        told(True, "stopped", "terminated"),
+        told(False, "running"),
+        [one.time for one in region.calls if one.operation == "SendCommand"][-1:] or event,
+        called("ChangeResourceRecordSets"),
+        region.clock.now(),
+    )
+    return {name: (end[0] if isinstance(end, list) else end) - event for name, end in zip(PHASES, ends, strict=True)}
+
+
+def settle(region: Region) -> str:
+    """Watchkeeper with its sweeps and smallpayroll, settled for a quarter of an hour: the host."""
+    app = region.deploy("examples/smallpayroll.yaml", HostedZone="smallpayroll.internal", AddressName=ADDRESS)
+    roles = region.client("iam").list_roles()["Roles"]
+    parameters = {
+        "HostedZoneIds": app["HostedZone"],
+        "RecordNames": "*.smallpayroll.internal",
+        "LaunchRoleArns": next(one["Arn"] for one in roles if "Database" in one["RoleName"]),
+    }
+    region.deploy("template.yaml", **parameters)
+    region.run(at_most=minutes(15))
+    return region.host("smallpayroll-database")
