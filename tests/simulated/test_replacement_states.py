@@ -311,7 +311,7 @@ class Worlds(RuleBasedStateMachine):
         state, elsewhere = witness.state(host), not witness.holds_all(host)
         holds = {
             "": bool(witness.served()),
-            "budget-spent": state in ("terminated", "stopped"),
+            "budget-spent": not witness.served(),
             "detached-while-healthy": state == "running" and elsewhere,
             "host-answers": bool(witness.served()) and witness.is_impaired(host),
             "moved-by-hand": elsewhere,
