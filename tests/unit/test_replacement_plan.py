@@ -448,6 +448,13 @@ def test_where_no_other_host_is_to_be_had_the_old_one_is_started_on_other_hardwa
     assert kinds(stopped)[0] == StartAgain
 
 
+def test_the_only_host_that_aws_stopped_is_written_down_before_it_is_started_so_that_it_is_proven_after() -> None:
+    failed = details(failure=Failure("InsufficientInstanceCapacity", "no room"))
+    stopped = scene(host(state="stopped", reason="Server.InternalError"), details=failed)
+
+    assert kinds(stopped)[:2] == [Tag, StartAgain]
+
+
 def test_the_only_host_is_never_terminated_for_want_of_capacity() -> None:
     failed = details(failure=Failure("InsufficientInstanceCapacity", "no room"))
     hung = retired(host(state="stopping"), timedelta(hours=1))

@@ -127,9 +127,10 @@ def _restart(scene: Scene, settings: Settings, host: Host | None) -> tuple[Actio
     """No other host is to be had: the old one again, on other hardware. It is never terminated, being the only one."""
     if host is None or host.state in GONE or not scene.holds_all(host.id):
         return ()
-    if host.state == "stopped":
-        return (StartAgain(host.id, "no other host is to be had"),)
-    return fence(scene, replace(settings, terminate_after=timedelta.max), host, "no other host is to be had")
+    fenced = fence(scene, replace(settings, terminate_after=timedelta.max), host, "no other host is to be had")
+    if host.state == "stopped":  # as one that we stopped, it is proven when it runs, and told
+        return (*fenced, StartAgain(host.id, "no other host is to be had"))
+    return fenced
 
 
 def _tell(scene: Scene, found: Plan) -> tuple[Action, ...]:
