@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from region import Failed, Region, hours, minutes
+from tests.simulated import dying
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -160,6 +161,7 @@ def test_it_only_reads_and_costs_the_calls_of_its_pages(
         "DescribeVolumes",
         "DescribeInstances",
         "DescribeSnapshots",
+        "DescribeLaunchTemplates",
         "DescribeInstanceInformation",
     ]
 
@@ -169,3 +171,58 @@ def test_a_host_without_any_tag_is_read_all_the_same(region: Region, database: C
     made = database(1, application())
 
     assert f"the host {made.host}, running" in ask(region)
+
+
+# The hosts of databases
+
+
+def line(region: Region) -> str:
+    """The status as one line, however it was wrapped."""
+    return " ".join(ask(region).split())
+
+
+def test_a_database_whose_host_would_be_replaced_says_so() -> None:
+    with dying.open_region(volumes=1, sweeps=True) as region:
+        assert re.search(rf"another host when that dies, by lt-\w+, found at {dying.ADDRESS} as before", line(region))
+
+
+def test_a_stop_by_a_person_is_told_as_it_is_refused() -> None:
+    with dying.open_region(volumes=1, quick=True, sweeps=True) as region:
+        region.client("ec2").stop_instances(InstanceIds=[dying.host(region)])
+        region.run(at_most=minutes(5))
+
+        assert re.search(rf"Refused \(stopped-by-people, \d min ago\): {dying.host(region)} was stopped", line(region))
+
+
+def test_a_replacement_is_told_while_it_is_under_way_and_afterwards() -> None:
+    with dying.open_region(volumes=1, quick=True, sweeps=True) as region:
+        old = dying.host(region)
+        dying.die(region, "stopped")
+        before = line(region)
+        dying.rouse(region)
+        region.run(lambda: bool(dying.launched(region, old)), at_most=minutes(2))
+        between = line(region)
+        dying.wait(region)
+        after = line(region)
+        (new,) = dying.launched(region, old)
+
+    assert f"Within the minute its host is replaced: {old} is dead." in before
+    assert f"its database to move to {new}" in between
+    assert f"the host {new}, running" in after
+    assert "1 replacement begun within 24 h" in after
+    assert f"1 retired host, stopped, of which the root volumes cost: {old}" in after
+
+
+def test_it_reads_of_hosts_what_is_read_cheaply() -> None:
+    with dying.open_region(volumes=1) as region:
+        ask(region)
+
+        assert [call.operation for call in region.calls if call.caller == FUNCTION] == [
+            "DescribeVolumes",
+            "DescribeInstances",
+            "DescribeSnapshots",
+            "DescribeLaunchTemplates",
+            "DescribeInstanceInformation",
+            "DescribeInstanceStatus",
+            "DescribeInstanceStatus",
+        ]

@@ -39,6 +39,20 @@ SETTINGS = Settings.from_env(
         "TIME_ZONE": "Europe/Berlin",
         "SNAPSHOT_SCHEDULE": "cron(30 4 * * ? *)",
         "PRUNE_SCHEDULE": "rate(1 day)",
+        "REPLACE_DATABASE_HOSTS": "true",
+        "START_DOCUMENT": "start",
+        "ALARM_PREFIX": "watchkeeper-database-host-",
+        "NOTICES_TOPIC": "topic",
+        "NOTICES_LOG_GROUP": "notices",
+        "RECORD_NAMES": "*.payroll.internal",
+        "TTL_SECONDS": "5",
+        "BUDGET": "3",
+        "FORCE_AFTER_SECONDS": "30",
+        "TERMINATE_AFTER_SECONDS": "90",
+        "REPLACE_STOPPED_BY_PEOPLE": "false",
+        "RESTORE_WHEN_VOLUME_LOST": "false",
+        "RETIRED_HOST_DAYS": "0",
+        "ALLOW_COLLATION_CHANGE": "false",
         "AWS_LAMBDA_FUNCTION_NAME": "show-status",
     }
 )
@@ -89,6 +103,7 @@ def test_what_it_has_is_told_in_lines() -> None:
         "             2 sets of 4 snapshots; kept are 7d 4w\n"
         f"             2 volumes, 16 GiB: {DATA} (8 GiB), {WAL} (8 GiB)\n"
         "             the host i-1, running, which SSM reaches\n"
+        "             no other host when that dies: it has no launch template\n"
         "  lacks      nothing"
     )
 
@@ -201,7 +216,8 @@ def test_the_next_runs_are_told_in_the_time_zone_of_the_stack() -> None:
     assert heading == (
         "2026-11-22 05:30 Europe/Berlin. Watched, with Applications=*: 1 application, 1 in need of somebody.\n"
         "Next snapshots in 23 h (2026-11-23 04:30); what is overdue, within the hour.\n"
-        "Next pruning as rate(1 day) says."
+        "Next pruning as rate(1 day) says.\n"
+        "Next look at the hosts of databases within the minute."
     )
 
 

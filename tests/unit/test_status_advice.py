@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.builders import NOW
 from watchkeeper.aws.hosts import Host
+from watchkeeper.aws.launches import Launch
 from watchkeeper.aws.volumes import Volume
 from watchkeeper.status.advice import advise
 
@@ -71,3 +72,34 @@ def test_an_instance_that_is_gone_is_not_spoken_of(state: str) -> None:
 
 def test_right_tags_and_those_of_others_are_not_spoken_of() -> None:
     assert advice_on_volume(**COMPLETE, **{"watchkeeper:keep": "7d", "Name": "data", "watchkeepers": "x"}) == ()
+
+
+def test_right_tags_of_a_launch_template_are_not_spoken_of() -> None:
+    words = {"watchkeeper:application": "payroll", "watchkeeper:role": "database-launch"}
+
+    assert (
+        advise([], [], [Launch("lt-1", "payroll", 1, tags=words | {"watchkeeper:instance-types": "m7g.large"})]) == ()
+    )
+
+
+def test_a_launch_template_with_a_typo_is_told() -> None:
+    words = {
+        "watchkeeper:application": "payroll",
+        "watchkeeper:role": "database-lunch",
+        "watchkeeper:instance-type": "x",
+    }
+
+    sentences = advise([], [], [Launch("lt-1", "payroll", 1, tags=words)])
+
+    assert sentences == (
+        "lt-1 has the tag watchkeeper:instance-type, which means nothing; did you mean watchkeeper:instance-types?",
+        "lt-1 has watchkeeper:role=database-lunch, which it cannot be; did you mean database-launch?",
+    )
+
+
+def test_a_word_on_the_wrong_kind_of_thing_is_told_with_the_right_one() -> None:
+    words = {"watchkeeper:application": "payroll", "watchkeeper:role": "database-host", "watchkeeper:address": "db.x.y"}
+
+    assert advise([], [Host("i-1", "running", None, (), words)]) == (
+        "i-1 has the tag watchkeeper:address, which is read on what has watchkeeper:role=database alone.",
+    )

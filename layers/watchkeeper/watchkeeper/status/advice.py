@@ -11,20 +11,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from watchkeeper.aws.hosts import Host
+    from watchkeeper.aws.launches import Launch
     from watchkeeper.aws.volumes import Volume
 
 KEYS = (*tags.WRITTEN_BY_PEOPLE, *tags.WRITTEN_BY_WATCHKEEPER)
 ROLES_OF_VOLUMES = (tags.DATABASE,)
 ROLES_OF_INSTANCES = (tags.DATABASE_HOST, "web-node")
+ROLES_OF_TEMPLATES = (tags.DATABASE_LAUNCH,)
+
+# Who writes one of these elsewhere waits for what never happens.
+READ_ON = {tags.ADDRESS: ROLES_OF_VOLUMES, tags.KEEP: ROLES_OF_VOLUMES, tags.INSTANCE_TYPES: ROLES_OF_TEMPLATES}
 
 GONE = ("shutting-down", "terminated")
 
 
-def advise(volumes: Iterable[Volume], hosts: Iterable[Host]) -> tuple[str, ...]:
+def advise(volumes: Iterable[Volume], hosts: Iterable[Host], launches: Iterable[Launch] = ()) -> tuple[str, ...]:
     """A sentence for each tag of ours that is never read as it stands, with the nearest one that is."""
     sentences = [sentence for one in volumes for sentence in _advise(one.id, one.tags, ROLES_OF_VOLUMES)]
     living = [one for one in hosts if one.state not in GONE]
-    return (*sentences, *(sentence for one in living for sentence in _advise(one.id, one.tags, ROLES_OF_INSTANCES)))
+    sentences += [sentence for one in living for sentence in _advise(one.id, one.tags, ROLES_OF_INSTANCES)]
+    return (*sentences, *(sentence for one in launches for sentence in _advise(one.id, one.tags, ROLES_OF_TEMPLATES)))
 
 
 def _advise(resource: str, words: Mapping[str, str], roles: Sequence[str]) -> list[str]:
@@ -33,6 +39,11 @@ def _advise(resource: str, words: Mapping[str, str], roles: Sequence[str]) -> li
         f"{resource} has the tag {key}, which means nothing{_nearest(key, tags.WRITTEN_BY_PEOPLE) or '.'}"
         for key in ours
         if key not in KEYS
+    ]
+    sentences += [
+        f"{resource} has the tag {key}, which is read on what has {tags.ROLE}={READ_ON[key][0]} alone."
+        for key in ours
+        if key in READ_ON and READ_ON[key] != roles
     ]
     role = ours.get(tags.ROLE)
     if role is not None and role not in roles:

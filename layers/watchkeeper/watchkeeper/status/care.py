@@ -1,4 +1,4 @@
-"""Decides what is said of a database's host: whether it would be replaced, what is refused, and what is under way; pure.
+"""Decides what is said of a host: whether another would take its place, what is refused, what is under way; pure.
 
 Not judged anew either: it is what a look of replace_database_host would come to, as far as cheap reads tell.
 """
@@ -109,9 +109,7 @@ def _retired(scene: Scene) -> dict[str, datetime]:
     return {one.id: moment for one in stopped if (moment := retired_at(one))}
 
 
-def _lacks(
-    scene: Scene, found: Plan, refused: str, since: datetime | None, settings: Settings
-) -> tuple[str, ...]:
+def _lacks(scene: Scene, found: Plan, refused: str, since: datetime | None, settings: Settings) -> tuple[str, ...]:
     """What the plan refuses now; else what the last look refused, for a reason that takes a closer look to see."""
     ago = f", {words.ago(scene.now - since)}" if since else ""
     if found.refusal:

@@ -15,7 +15,7 @@ from watchkeeper.backup.plan import plan as plan_backup
 from watchkeeper.look import Look
 from watchkeeper.retention.observe import State as Kept
 from watchkeeper.retention.plan import plan as plan_retention
-from watchkeeper.status import advice, schedules, words
+from watchkeeper.status import advice, care, schedules, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.backup.plan import Verdict
     from watchkeeper.retention.plan import Plan
+    from watchkeeper.status.care import Care
     from watchkeeper.status.observe import State
     from watchkeeper.status.settings import Settings
 
@@ -43,13 +44,14 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An application as people shall know it; `lacks`, `waits_for` and `next` are sentences."""
+    """An application as people shall know it; `lacks`, `waits_for` and `next` are sentences, `care`'s among them."""
 
     name: str
     volumes: Mapping[str, int]
     host: str | None
     host_state: str | None
     is_reached: bool
+    care: Care
     newest: Newest | None
     newest_application: datetime | None
     sets: int
@@ -72,6 +74,7 @@ class Status:
     next_snapshots: datetime | None
     next_pruning: datetime | None
     schedules: tuple[str, str]
+    is_replacing: bool
     remarks: tuple[str, ...]
 
 
@@ -96,6 +99,7 @@ def describe(state: State, settings: Settings, now: datetime) -> Status:
         schedules.next_time(settings.snapshot_schedule, zone, now),
         schedules.next_time(settings.prune_schedule, zone, now),
         (settings.snapshot_schedule, settings.prune_schedule),
+        settings.is_replacing,
         _remarks(state, settings.backup.watched),
     )
 
@@ -116,6 +120,7 @@ def _describe(name: str, state: State, planned: Planned, settings: Settings, now
     finished = [one.started for one in sets if one.is_finished and one.consistency == "application"]
     newest = finished[-1] if finished else None
     paused = _paused(volumes, host)
+    cared = care.describe(name, state, settings, now)
     is_watched = bool(volumes) and paused is None and name not in settings.backup.retired
     lacks = (*_lacks_host(host, state.reached, planned.asked), *_lacks_set(newest, settings, now)) if is_watched else ()
     return Application(
@@ -124,15 +129,16 @@ def _describe(name: str, state: State, planned: Planned, settings: Settings, now
         host=host.id if host else None,
         host_state=host.state if host else None,
         is_reached=host is not None and host.id in state.reached,
+        care=cared,
         newest=_newest(sets),
         newest_application=newest,
         sets=len(sets),
         snapshots=sum(len(one.members) for one in sets),
         policy=planned.pruning.policy,
         paused=paused,
-        lacks=(*_lacks_sense(planned), *lacks, *_failed(sets, now)),
-        waits_for=_waits_for(sets, now),
-        next=_next(planned),
+        lacks=(*cared.lacks, *_lacks_sense(planned), *lacks, *_failed(sets, now)),
+        waits_for=(*cared.waits_for, *_waits_for(sets, now)),
+        next=(*cared.next, *_next(planned)),
     )
 
 
@@ -213,11 +219,11 @@ def _next(planned: Planned) -> tuple[str, ...]:
 
 
 def _remarks(state: State, watched: Sequence[str]) -> tuple[str, ...]:
-    labelled = [one.tags for one in state.volumes] + [one.tags for one in state.hosts]
+    labelled = [one.tags for some in (state.volumes, state.hosts, state.launches) for one in some]
     named = {one[tags.APPLICATION] for one in labelled if tags.APPLICATION in one}
     others = sorted(name for name in named if not any(fnmatchcase(name, pattern) for pattern in watched))
     return (
-        *advice.advise(state.volumes, state.hosts),
+        *advice.advise(state.volumes, state.hosts, state.launches),
         *(
             f"{one.id} claims to be of a set of {one.tags.get(tags.APPLICATION)!r} and is not: it is never counted, "
             f"restored or deleted."

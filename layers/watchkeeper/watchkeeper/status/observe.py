@@ -31,7 +31,7 @@ Thing = TypeVar("Thing", "Volume", "Host")
 class State:
     """`reached` are the hosts that SSM reaches; `volumes`, `hosts` and `launches` all that carry any tag of ours.
 
-    `impaired` are hosts whose checks fail, `interfaces` those that are somebody's address; unread without a launch template.
+    `impaired` are hosts whose checks fail, `interfaces` those that are addresses; unread without launch templates.
     """
 
     databases: Databases
@@ -56,12 +56,13 @@ def observe(ec2: EC2Client, ssm: SSMClient, look: Look, watched: Sequence[str]) 
     applications.refuse_unknown(look, existing, [one.application for one in _named(databases, watched)])
     hosting = sorted({one.host for one in found if one.host})
     known = {one.id: one for one in tagged_hosts}
+    settled = {one.tags.get(tags.HOST, "") for one in found}
     templates = launches.find_tagged(ec2)
     named = {one.tags.get(tags.ADDRESS, "") for one in found} if templates else set()
     return State(
         Databases(
             {name: [one for one in found if one.application == name] for name in existing},
-            known | hosts.find(ec2, [one for one in hosting if one not in known]),
+            known | hosts.find(ec2, sorted({*hosting, *settled} - set(known) - {""})),
             {name: [one for one in taken if one.application == name] for name in existing},
         ),
         strangers,

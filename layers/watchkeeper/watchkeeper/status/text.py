@@ -15,6 +15,7 @@ from watchkeeper.status import words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from watchkeeper.status.care import Care
     from watchkeeper.status.describe import Application, Newest, Status
 
 WIDTH = 110
@@ -75,6 +76,9 @@ def _heading(status: Status) -> str:
             f"{_clock(status.time, status)} {status.zone}. Watched, with Applications={watched}: {found}{asked}.",
             f"Next snapshots {_when(status.next_snapshots, snapshots, status)}; what is overdue, within the hour.",
             f"Next pruning {_when(status.next_pruning, pruning, status)}.",
+            "Next look at the hosts of databases within the minute."
+            if status.is_replacing
+            else "Nobody looks after the hosts of databases: ReplaceDatabaseHosts is false.",
         ]
     )
 
@@ -115,6 +119,24 @@ def _has(one: Application, status: Status) -> Iterable[str]:
         yield f"{words.count(len(one.volumes), 'volume')}, {sum(one.volumes.values()):,} GiB: {named}"
     if one.host:
         yield f"the host {one.host}, {one.host_state}{', which SSM reaches' if one.is_reached else ''}"
+    yield from _of_care(one.care, status)
+
+
+def _of_care(care: Care, status: Status) -> Iterable[str]:
+    if care.template and not care.why_not:
+        yield f"another host when that dies, by {care.template}, {_found_at(care.address)}"
+    elif care.why_not:
+        yield f"no other host when that dies: {care.why_not}"
+    if care.replaced:
+        begun, last = words.count(len(care.replaced), "replacement"), words.ago(status.time - max(care.replaced))
+        yield f"{begun} begun within 24 h, the last {last}"
+    if care.retired:
+        since = ", ".join(f"{name} ({words.span(status.time - moment)})" for name, moment in care.retired.items())
+        yield f"{words.count(len(care.retired), 'retired host')}, stopped, of which the root volumes cost: {since}"
+
+
+def _found_at(address: str | None) -> str:
+    return f"found at {address} as before" if address else "of which clients have to be told, for want of an address"
 
 
 def _of_set(newest: Newest, status: Status) -> str:
