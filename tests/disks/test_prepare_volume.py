@@ -288,7 +288,7 @@ def test_what_is_not_a_plain_directory_of_a_debian_cluster_is_refused(db: Payrol
     db.control("stop")
     db.host.call(f"umount {DATA}")
     db.host.call(f"cp -a {CONFIGURATION}/. /srv/data")
-    db.host.call("echo \"data_directory = '/srv/data'\" >>/srv/data/postgresql.conf")
+    db.host.call("echo \"data_directory = '/srv/data'\" >>/srv/data/postgresql.conf; chmod 700 /srv/data")
     database.start_server(db.host, "/srv/data")
     assert_refused(db, "is not a Debian cluster: its configuration is /srv/data/postgresql.conf")
 
