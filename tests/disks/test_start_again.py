@@ -14,7 +14,7 @@ from region.disks import kernel
 from region.disks.instance import SYSTEMD
 from tests.disks import database, starting
 from tests.disks.database import BINARIES, DATA, Database, InTheBackground, words
-from tests.disks.starting import FAILED, RECOVERING, START, move, postmaster, restore, send
+from tests.disks.starting import FAILED, RECOVERING, START, UNFIT, move, postmaster, restore, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,6 +158,14 @@ def test_a_probe_during_a_freeze_ends_and_says_no(recorded: Database) -> None:
     assert asked["writable"] is False
     assert took < 8
     assert words(send(recorded, "probe"))["writable"] is True
+
+
+def test_without_volumes_a_probe_asks_the_server_on_any_volume_and_nothing_else_runs(recorded: Database) -> None:
+    asked = send(recorded, "probe", volumeIds="")
+    refused = [send(recorded, command, volumeIds="").code for command in ("start", "record")]
+
+    assert words(asked)["writable"] is True
+    assert refused == [UNFIT, UNFIT]
 
 
 def test_a_probe_ends_even_if_the_host_itself_hangs(recorded: Database) -> None:
