@@ -123,6 +123,14 @@ def test_what_is_refused_for_the_first_time_has_no_age() -> None:
     assert sentence.startswith("Refused (two-launch-templates): lt-1, lt-2 are all tagged")
 
 
+def test_another_refusal_than_the_last_look_s_has_no_age_either() -> None:
+    (sentence,) = cared(
+        launches=(TEMPLATE, replace(TEMPLATE, id="lt-2")), volumes=both(refused=f"sick-volume {stamp(NOW)}")
+    ).lacks
+
+    assert sentence.startswith("Refused (two-launch-templates): ")
+
+
 def test_what_only_a_closer_look_can_see_is_told_by_its_name_and_where_to_ask() -> None:
     found = cared(volumes=both(refused=f"sick-volume {stamp(NOW - TWO_HOURS)}"))
 
@@ -200,6 +208,27 @@ def test_retired_hosts_that_stay_stopped_are_told_with_what_they_cost() -> None:
 
     assert found.applications[0].care.retired == {NEW: NOW - timedelta(days=3)}
     assert f"1 retired host, stopped, of which the root volumes cost: {NEW} (3 days)" in text(host(), kept)
+
+
+def test_a_host_that_is_still_being_stopped_is_not_told_as_one_that_costs() -> None:
+    assert cared(retired(host(state="stopping")), replacement()).retired == {}
+
+
+def test_new_volumes_on_their_way_to_their_first_host_are_no_death() -> None:
+    young = tuple(replace(one, created=NOW) for one in away(host="", volumes=""))
+
+    found = cared(host(volumes=()), volumes=young)
+
+    assert found.waits_for == ("replace_database_host, until its volumes are attached.",)
+    assert found.next == ()
+
+
+@pytest.mark.parametrize("state", ["running", "terminated"])
+def test_a_volume_that_is_not_found_is_lacking_and_nothing_is_promised(state: str) -> None:
+    found = cared(host(state=state), volumes=(volume(DATA, OLD if state == "running" else None),))
+
+    assert found.lacks == (f"{WAL}, on which it was settled, is not found by its tags.",)
+    assert (found.waits_for, found.next) == ((), ())
 
 
 def test_an_application_that_is_retired_itself_is_not_judged() -> None:

@@ -92,8 +92,14 @@ def _has_interface(volume: Volume, state: State) -> bool:
     return volume.tags.get(tags.ADDRESS, "") in state.interfaces
 
 
-def _is_calm(scene: Scene) -> bool:
-    return scene.condition(scene.hosts.get(scene.home)) in ("alive", "starting") and scene.holds_all(scene.home)
+def _is_dead(scene: Scene, found: Plan) -> bool:
+    """Its host is, and nothing stands in the way of another."""
+    condition = scene.condition(scene.hosts.get(scene.home))
+    return bool(scene.settled and found.waits and not _missing(scene)) and condition not in ("alive", "starting")
+
+
+def _missing(scene: Scene) -> list[str]:
+    return sorted(scene.members - set(scene.ids))
 
 
 def _why_not(scene: Scene, found: Plan, settings: Settings) -> str:
@@ -120,22 +126,24 @@ def _lacks(scene: Scene, found: Plan, refused: str, since: datetime | None, sett
             f"Refused ({refused}{ago}): the notice said why, and docs/runbook.md what to do; so does "
             f'replace_database_host, asked with {{"application": "{scene.application}", "dry_run": true}}.',
         )
-    if found.waits and not _is_calm(scene) and not settings.is_replacing:
+    if missing := _missing(scene):
+        return (f"{', '.join(missing)}, on which it was settled, is not found by its tags.",)
+    if _is_dead(scene, found) and not settings.is_replacing:
         return (f"{found.waits[0]}, and nothing looks after it by itself: ReplaceDatabaseHosts is false.",)
     return ()
 
 
 def _waits_for(scene: Scene, found: Plan) -> tuple[str, ...]:
     target = scene.target
-    if found.refusal or not found.waits:
+    if found.refusal or _missing(scene):
         return ()
-    if target and target.id != scene.home:
+    if found.waits and target and target.id != scene.home:
         return (f"its database to move to {target.id}, which is {target.state}: {found.waits[0]}.",)
-    return tuple(f"replace_database_host, until {one}." for one in found.waits) if _is_calm(scene) else ()
+    return () if _is_dead(scene, found) else tuple(f"replace_database_host, until {one}." for one in found.waits)
 
 
 def _next(scene: Scene, found: Plan, settings: Settings) -> tuple[str, ...]:
-    if found.refusal or not found.waits or _is_calm(scene) or scene.target or not settings.is_replacing:
+    if not _is_dead(scene, found) or scene.target or not settings.is_replacing:
         return ()
     again = "it is tried again" if tags.REFUSED in scene.anchor.tags else "its host is replaced"
     return (f"Within the minute {again}: {found.waits[0]}.",)
