@@ -56,6 +56,10 @@ class Odd:
     reason: str
 
 
+# Where a name leads could not be asked: that is no reason to do anything about it.
+UNREAD = Odd("it was not read")
+
+
 @dataclass(frozen=True, slots=True)
 class Interface:
     """A network interface: the instance and the id of its attachment if it has one, which `status` is then of.

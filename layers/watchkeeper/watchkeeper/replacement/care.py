@@ -29,14 +29,22 @@ EVERY_MINUTES = 5
 ANSWER_SECONDS = 12.0
 
 
+# CloudWatch takes some three alarms a second: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
+MOST_ALARMS = 50
+
+
 def keep_alarms(read: Readers, settings: Settings, fleet: Fleet) -> dict[str, list[str]]:
-    """One alarm for each settled host that exists, none for any other instance; the instances of both changes."""
+    """One alarm for each settled host that exists, none for any other instance; the instances of both changes.
+
+    So many new ones at most; the next look makes the rest. Raises what CloudWatch answers.
+    """
     hosting = {one.home: one.hosts.get(one.home) for one in fleet.scenes if one.volumes}
     wanted = {name for name, host in hosting.items() if host and host.state not in GONE}
-    made, gone = sorted(wanted - set(fleet.alarms)), sorted(set(fleet.alarms) - wanted)
+    known = alarms.find(read.cloudwatch, settings.alarm_prefix)
+    made, gone = sorted(wanted - set(known))[:MOST_ALARMS], sorted(set(known) - wanted)
     for instance in made:
         alarms.put(read.cloudwatch, settings.alarm_prefix, instance)
-    alarms.delete(read.cloudwatch, [fleet.alarms[one] for one in gone])
+    alarms.delete(read.cloudwatch, [known[one] for one in gone])
     return {"made": made, "deleted": gone}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from watchkeeper import tags
 from watchkeeper.aws import starts
-from watchkeeper.aws.addresses import Interface, Record
+from watchkeeper.aws.addresses import UNREAD, Interface, Record
 from watchkeeper.look import stamp
 from watchkeeper.replacement import refusals, telling
 from watchkeeper.replacement.actions import Attach, Detach, MoveInterface, Point, Protect, Send, Stop, Tag, Terminate
@@ -248,7 +248,7 @@ def start_words(scene: Scene, settings: Settings) -> dict[str, str]:
 def point(scene: Scene, settings: Settings, host: Host) -> Plan:
     """What lets the address lead to a host; empty when it does, or when the database has none."""
     name = next((one.tags[tags.ADDRESS] for one in scene.volumes if tags.ADDRESS in one.tags), "")
-    if not name:
+    if not name or scene.record is UNREAD:
         return Plan()
     if refusal := refusals.address(scene, name, settings):
         return Plan(refusal)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from watchkeeper import tags
-from watchkeeper.aws import addresses, agents, alarms, checks, hosts, keys, launches, snapshots, starts, volumes
+from watchkeeper.aws import addresses, agents, checks, hosts, keys, launches, snapshots, starts, volumes
 from watchkeeper.replacement.scene import STOPPED, Details, Scene, Zone
 
 if TYPE_CHECKING:
@@ -64,10 +64,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Every application that has a launch template, each as a scene without details; the kept alarms by instance."""
+    """Every application that has a launch template, each as a scene without details."""
 
     scenes: tuple[Scene, ...]
-    alarms: Mapping[str, str]
 
 
 def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: datetime) -> Fleet:
@@ -78,7 +77,7 @@ def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: da
     known = {one.id: one for some in claiming.values() for one in some}
     holding = {one.host for some in found.values() for one in some if one.host}
     known |= hosts.find(read.ec2, sorted(holding - set(known)))
-    impaired = checks.find_impaired(read.ec2, volumes=True)
+    impaired = _read_impaired(read, None)
     led = _read_addresses(read, settings, found)
     scenes = (
         Scene(
@@ -93,7 +92,7 @@ def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: da
         for name in sorted(templates)
         if name not in settings.retired
     )
-    return Fleet(tuple(scenes), alarms.find(read.cloudwatch, settings.alarm_prefix))
+    return Fleet(tuple(scenes))
 
 
 def observe(read: Readers, settings: Settings, name: str, now: datetime, seen: Seen) -> Scene:
@@ -148,10 +147,15 @@ def _read_checks(read: Readers, scene: Scene) -> Mapping[str, Check]:
     watched = [scene.hosts[one] for one in {scene.home, scene.holder} if one in scene.hosts]
     if not any(one.state == "running" for one in watched):
         return {}
+    return _read_impaired(read, scene.anchor.zone)
+
+
+def _read_impaired(read: Readers, zone: str | None) -> Mapping[str, Check]:
+    """Where EC2 does not say, nothing that runs is impaired; what is stopped or gone is seen all the same."""
     try:
-        return checks.find_impaired(read.ec2, scene.anchor.zone, volumes=True)
+        return checks.find_impaired(read.ec2, zone, volumes=True)
     except (ClientError, BotoCoreError):
-        logger.warning("status checks not read", extra={"zone": scene.anchor.zone}, exc_info=True)
+        logger.warning("status checks not read", extra={"zone": zone}, exc_info=True)
         return {}
 
 
@@ -214,14 +218,18 @@ def _starts(scene: Scene, host: str) -> Sequence[starts.Start]:
 def _read_addresses(
     read: Readers, settings: Settings, found: Mapping[str, Sequence[Volume]]
 ) -> dict[str, Record | Odd | Interface]:
-    """Where all addresses lead now, by the name that a volume has."""
+    """Where all addresses lead now, by the name that a volume has. Dead hosts are found without Route 53 as well."""
     named = {_address(some) for some in found.values()} - {""}
     interfaces = sorted(one for one in named if one.startswith("eni-"))
     led: dict[str, Record | Odd | Interface] = dict(addresses.find_interfaces(read.ec2, interfaces))
-    if named - set(interfaces):
-        for zone in addresses.find_zones(read.route53, settings.zones):
+    names = named - set(interfaces)
+    try:
+        for zone in addresses.find_zones(read.route53, settings.zones) if names else ():
             records = addresses.find_records(read.route53, zone)
-            led |= {one: records[addresses.normalise(one)] for one in named if addresses.normalise(one) in records}
+            led |= {one: records[addresses.normalise(one)] for one in names if addresses.normalise(one) in records}
+    except (ClientError, BotoCoreError):
+        logger.warning("addresses not read", exc_info=True)
+        led |= dict.fromkeys(names, addresses.UNREAD)
     return led
 
 

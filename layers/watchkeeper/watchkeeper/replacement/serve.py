@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
 
 from watchkeeper import applications, loop, tags
 from watchkeeper.aws import hosts, launches, volumes
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from watchkeeper.look import Look
     from watchkeeper.replacement.actions import Action
     from watchkeeper.replacement.apply import Writers
-    from watchkeeper.replacement.observe import Readers
+    from watchkeeper.replacement.observe import Fleet, Readers
     from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
     from watchkeeper.replacement.verdict import Plan
@@ -117,16 +118,24 @@ def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> 
     work = [name for name, found in plans.items() if not found.is_empty or _is_due(name, look.time)]
     if look.dry_run:
         return Report({"plan": [_planned(name, found) for name, found in plans.items()]})
-    changed = care.keep_alarms(clients.read, settings, fleet)
     handed = applications.hand_on(clients.functions, settings.function, look, work) if len(work) > 1 else []
     left = seconds - (now() - began).total_seconds()
     attended = [_attend(clients, settings, look, name, left) for name in work if not handed]
+    changed, failed = _keep_alarms(clients, settings, fleet)
     figures = care.ask(clients.read, clients.write, settings, fleet, look) if not attended else ()
     refused = [one for name, found in plans.items() if name not in work and (one := found.refusal)]
     report = _report(*attended)
     answer = {"looked_at": len(fleet.scenes), "handed_on": handed, "alarms": changed, **_answer(report)}
     metrics = (*report.metrics, *figures, *care.count(fleet), Metric("Refusals", len(refused)), Metric("Looks"))
-    return Report(answer, metrics, report.errors)
+    return Report(answer, metrics, (*report.errors, *failed))
+
+
+def _keep_alarms(clients: Clients, settings: Settings, fleet: Fleet) -> tuple[dict[str, list[str]], list[Exception]]:
+    """The alarms only wake us, so whatever becomes of them comes after what they are for, and prevents none of it."""
+    try:
+        return care.keep_alarms(clients.read, settings, fleet), []
+    except (ClientError, BotoCoreError) as error:
+        return {}, [error]
 
 
 def _is_due(name: str, time: datetime) -> bool:
