@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from region.disks import kernel
+from region.disks import agent, kernel
 from region.disks.instance import EBS, SYSTEMD
 from region.wall import really_sleep
 from tests.disks import database, payroll
@@ -77,6 +77,15 @@ def test_the_record_is_the_one_that_start_database_writes(db: Payroll) -> None:
     db.prepare()
 
     assert_recorded(db)
+
+
+def test_what_was_moved_can_be_frozen(db: Payroll) -> None:
+    db.prepare()
+
+    found = agent.run(db.host, database.DOCUMENT, {"command": "dry-run", "volumeIds": db.volume})
+
+    assert found.code == 0
+    assert len(words(found)["mounts"]) == 1
 
 
 def test_wal_and_tablespaces_elsewhere_on_the_root_disk_come_along(db: Payroll) -> None:
