@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from region import Region, Simulated
-from region.demo import power_cut
+from region.demo import death, power_cut
 from region.demo.calendar import legend_of, nights_of, notes_of
-from region.demo.cast import find_application, find_watches
-from region.demo.drawing import draw_application, draw_calendar, draw_figures, draw_legend
+from region.demo.cast import ADDRESS, find_application, find_watches
+from region.demo.drawing import draw_application, draw_calendar, draw_figures, draw_legend, draw_strips, draw_table
 from region.demo.nights import NIGHTS, Month, live
+from region.demo.outage import CLIENTS
 from region.demo.paper import Paper
 from region.demo.story import tell
 from region.needs import DISKS, find_lack
+
+if TYPE_CHECKING:
+    from region.demo.outage import Outage
 
 NAME = "smallpayroll"
 
@@ -26,7 +31,10 @@ def main() -> int:
     with Region(machines=machines, seed=7) as region:
         play_application(region, paper)
         holds = tell(paper, play_nights(region, machines, paper).claims)
-    paper.head("3  The same on real disks, and the power fails")
+    outage = play_death(paper)
+    holds &= tell(paper, death.claims_of(outage))
+    holds &= tell(paper, death.claims_of_kills(outage, play_kills(outage, paper)))
+    paper.head("5  The same on real disks, and the power fails")
     if lack := find_lack(DISKS):
         paper.say(f"Real disks need {lack}. To see it, on Debian: sudo make system && sudo make demo")
     else:
@@ -68,6 +76,43 @@ def play_nights(region: Region, machines: Simulated, paper: Paper) -> Month:
     paper.draw([*(f"  {line}".rstrip() for line in region.invoke("show_status", {}).splitlines()), ""])
     paper.say("What was checked:")
     return month
+
+
+def play_death(paper: Paper) -> Outage:
+    """A host dies: what becomes of it, of its volume, and of its clients."""
+    paper.head("3  A host dies")
+    paper.say(
+        f"The same application, and {CLIENTS} clients that write to it each second, by the name {ADDRESS}. "
+        "Its hardware fails, and EC2 terminates it. That wakes replace_database_host, which looks, and does what makes "
+        "sense by then, until all is well:"
+    )
+    paper.progress("a host dies (some seconds)")
+    outage = death.die(NAME)
+    paper.wipe()
+    paper.draw([*draw_strips(death.strips_of(outage), death.notes_of(outage), paper.paint), ""])
+    paper.say(
+        "█ is there and works, ▄ is on its way. The name is as clients hear of it: a change takes Route 53 up to a "
+        "minute. What the function answers that it did:"
+    )
+    paper.draw([*draw_table(death.steps_of(outage), paper.paint), ""])
+    paper.say("This mail goes out:")
+    paper.quote("\n".join(outage.notices))
+    paper.say("What was checked:")
+    return outage
+
+
+def play_kills(outage: Outage, paper: Paper) -> list[Outage]:
+    """The same death, with the function killed before each of its writes."""
+    paper.head("4  The same host dies again, and so does the function")
+    paper.say(
+        "Each time the function that is woken by the death is killed, before another of its writes. It kept nothing: "
+        "the next sweep, within a minute, looks at the world and goes on from there. This takes some seconds."
+    )
+    killed = death.kill_each(NAME, outage, paper.progress)
+    paper.wipe()
+    paper.draw([*draw_table(death.rows_of(outage, killed), paper.paint), ""])
+    paper.say("What was checked:")
+    return killed
 
 
 if __name__ == "__main__":

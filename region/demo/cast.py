@@ -16,6 +16,22 @@ if TYPE_CHECKING:
 APPLICATION = "watchkeeper:application"
 ROLE = "watchkeeper:role"
 
+ZONE = "smallpayroll.internal"
+ADDRESS = f"db.{ZONE}"
+
+
+def deploy(region: Region, name: str) -> Mapping[str, str]:
+    """The application, with a name for clients, and Watchkeeper, which may replace its host: the former's outputs."""
+    made = region.deploy(f"examples/{name}.yaml", HostedZone=ZONE, AddressName=ADDRESS)
+    region.deploy(
+        "template.yaml",
+        Email="you@example.com",
+        HostedZoneIds=made["HostedZone"],
+        RecordNames=f"*.{ZONE}",
+        LaunchRoleArns=made["DatabaseRole"],
+    )
+    return made
+
 
 def find_application(region: Region, name: str) -> Application:
     """The application of this name: its hosts, and all volumes that hang on them."""

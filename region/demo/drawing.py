@@ -15,6 +15,8 @@ INSIDE = 76
 """Columns in a box."""
 BARS = 74
 HEIGHTS = " ▁▂▃▄▅▆▇█"
+SIGNS = 76
+"""At most in a strip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,15 @@ class Night:
     day: date
     mark: Mark
     note: str = " "
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """How a thing stood, a sign for each moment."""
+
+    name: str
+    signs: str
+    colour: str
 
 
 def draw_application(application: Application, watches: Sequence[Watch], paint: Paint) -> list[str]:
@@ -149,6 +160,20 @@ def draw_load(times: Sequence[float], moment: float, note: str, end: str, paint:
     bars = "".join(HEIGHTS[min(8, -(-count * 8 // usual))] for count in counts)
     place = min(BARS - 1, int((moment - first) / span * BARS))
     return [f"  {paint(bars, 'green')}{paint('▌', 'red')} {end}", f"  {' ' * place}└ {note}"]
+
+
+def draw_strips(strips: Sequence[Strip], notes: Mapping[int, str], paint: Paint) -> list[str]:
+    """Strips below each other, and notes below the moments that they are of."""
+    width = max(len(strip.name) for strip in strips)
+    lines = [f"  {strip.name:<{width}}  {paint(strip.signs.rstrip(), strip.colour)}" for strip in strips]
+    return [*lines, *(f"  {' ' * (width + place)}  └ {note}" for place, note in notes.items())]
+
+
+def draw_table(rows: Sequence[Sequence[str]], paint: Paint) -> list[str]:
+    """Rows with their columns below each other; the first is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return [paint(lines[0], "grey"), *lines[1:]]
 
 
 def draw_figures(figures: Mapping[str, str]) -> list[str]:

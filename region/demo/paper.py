@@ -46,6 +46,13 @@ class Paper:
         """A paragraph of prose."""
         self.draw([*textwrap.wrap(text, WIDTH), ""])
 
+    def quote(self, text: str) -> None:
+        """What somebody else wrote, line by line, indented."""
+        for line in text.splitlines():
+            indent = " " * (2 + len(line) - len(line.lstrip()))
+            self.draw(textwrap.wrap(line, WIDTH, initial_indent="  ", subsequent_indent=indent) or [""])
+        self.draw([""])
+
     def draw(self, lines: Sequence[str]) -> None:
         """Lines as they are."""
         self._put("".join(f"{line}\n" for line in lines))

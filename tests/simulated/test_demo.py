@@ -1,22 +1,27 @@
-"""The demo: what its first two scenes claim holds, and it can be read anywhere."""
+"""The demo: what its scenes without disks claim holds, and it can be read anywhere."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from region import Region, Simulated
-from region.demo.__main__ import play_application, play_nights
+from region.demo.__main__ import play_application, play_death, play_kills, play_nights
 from region.demo.calendar import nights_of
+from region.demo.death import claims_of, claims_of_kills, rows_of, strips_of
 from region.demo.nights import KILLED, NIGHTS, REFUSED
 from region.demo.paper import WIDTH, Paper
 from region.demo.story import Claim, tell
+from region.world import World
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from region.demo.nights import Month
+    from region.demo.outage import Outage
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,15 @@ class Told:
     application: str
     nights: str
     month: Month
+
+
+@dataclass(frozen=True)
+class Death:
+    """What was written of the deaths, and what it stands on."""
+
+    told: str
+    outage: Outage
+    killed: list[Outage]
 
 
 class Terminal(io.StringIO):
@@ -40,6 +54,14 @@ def told() -> Told:
         play_application(region, Paper.at(first))
         month = play_nights(region, machines, Paper.at(second))
     return Told(first.getvalue(), second.getvalue(), month)
+
+
+@pytest.fixture(scope="module")
+def death() -> Death:
+    out = io.StringIO()
+    outage = play_death(Paper.at(out))
+    killed = play_kills(outage, Paper.at(out))
+    return Death(out.getvalue(), outage, killed)
 
 
 def test_every_claim_about_the_nights_holds(told: Told) -> None:
@@ -75,8 +97,73 @@ def test_the_figures_are_of_all_that_was_made(told: Told) -> None:
     assert f"{made}, {made - kept}, {kept}" in told.nights
 
 
-def test_what_is_no_terminal_gets_plain_lines_that_fit(told: Told) -> None:
-    lines = (told.application + told.nights).splitlines()
+def test_every_claim_about_the_deaths_holds(death: Death) -> None:
+    claims = (*claims_of(death.outage), *claims_of_kills(death.outage, death.killed))
+
+    assert [claim.sentence for claim in claims if not claim.holds] == []
+
+
+def test_the_death_is_drawn_until_clients_write_again(death: Death) -> None:
+    strips = {strip.name: strip.signs for strip in strips_of(death.outage)}
+
+    assert len({len(signs) for signs in strips.values()}) == 1
+    assert {name: "".join(dict.fromkeys(signs)) for name, signs in strips.items() if name != "clients"} == {
+        "old host": "█ ",
+        "new host": " ▄█",
+        "volume": "█ ▄",
+        "PostgreSQL": "█ ▄",
+        "its name": "█ ",
+    }
+    assert all(signs.rstrip() in death.told for signs in strips.values())
+
+
+def test_each_step_is_told_at_its_time_with_its_reason_and_the_mail_as_it_was(death: Death) -> None:
+    times = [step.after for step in death.outage.steps]
+
+    assert [step.words.split()[0] for step in death.outage.steps] == [
+        "launches", "attaches", "has", "lets", "writes", "tells",
+    ]  # fmt: skip
+    assert death.outage.woken < times[0]
+    assert times == sorted(times)
+    assert all(step.reason in death.told for step in death.outage.steps)
+    assert f"{death.outage.old} was found dead" in death.told
+
+
+def test_there_is_a_row_for_each_write_that_the_function_was_killed_before(death: Death) -> None:
+    _, undisturbed, *rows = rows_of(death.outage, death.killed)
+
+    assert undisturbed[0] == "nothing"
+    assert [row[0].split()[1] for row in rows] == list(death.outage.writes)
+    assert {row[-1] for row in rows} == {"the same"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"answered": (-1.0,)}, {"missing": 1}, {"new": ("i-1", "i-2")}, {"clashes": 1}, {"is_led": False},
+        {"notices": ()}, {"notices": ("Asked of you: mend it.",)},
+    ],
+)  # fmt: skip
+def test_a_death_that_went_otherwise_is_not_told_as_if_it_had_not(death: Death, change: dict[str, Any]) -> None:
+    assert not all(claim.holds for claim in claims_of(replace(death.outage, **change)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"answered": (-1.0,)}, {"missing": 1}, {"new": ()}, {"clashes": 1}, {"is_killed": False},
+        {"notices": ("twice", "twice")}, {"notices": (), "alarms": ()}, {"world": World((), (), ())},
+    ],
+)  # fmt: skip
+def test_nor_is_one_kill_of_many_that_went_otherwise(death: Death, change: dict[str, Any]) -> None:
+    killed = [replace(death.killed[0], **change), *death.killed[1:]]
+
+    assert not all(claim.holds for claim in claims_of_kills(death.outage, killed))
+
+
+def test_what_is_no_terminal_gets_plain_lines_that_fit(told: Told, death: Death) -> None:
+    sentences = (*claims_of(death.outage), *claims_of_kills(death.outage, death.killed))
+    lines = (told.application + told.nights + death.told).splitlines() + [f"  yes  {one.sentence}" for one in sentences]
 
     assert all(line.isprintable() and len(line) <= WIDTH for line in lines)
 
