@@ -240,6 +240,22 @@ def test_a_volume_that_somebody_detached_is_left_and_told() -> None:
     assert refusal(scene(host(volumes=(WAL,)), volumes=(volume(DATA, None), volume(WAL)))) == "detached-while-healthy"
 
 
+def test_a_replacement_that_was_launched_in_vain_entitles_to_nothing() -> None:
+    stray, stopped = replacement(), host(state="stopped", reason=BY_A_PERSON)
+
+    assert refusal(scene(host(), stray, volumes=(volume(DATA), volume(WAL, None)))) == "detached-while-healthy"
+    assert refusal(scene(stopped, stray)) == "stopped-by-people"
+
+
+def test_a_move_that_has_begun_goes_on_whoever_stops_or_starts_the_old_host_meanwhile() -> None:
+    target = replacement(volumes=(DATA,))
+    moved = (volume(DATA, NEW), volume(WAL, OLD))
+    earlier = retired(host(volumes=(WAL,)), timedelta(hours=2))
+
+    assert refusal(scene(replace(earlier, state="stopped", reason=BY_A_PERSON), target, volumes=moved)) is None
+    assert refusal(scene(earlier, replacement(), volumes=(volume(DATA), volume(WAL, None)))) is None
+
+
 def test_a_volume_on_an_instance_that_nothing_says_is_a_host_is_left_and_told() -> None:
     stranger = host(NEW, tags={})
 

@@ -54,9 +54,12 @@ def _plan(scene: Scene, settings: Settings) -> Plan:
         return Plan(waits=("its volumes are attached",)) if is_new else Plan(refusals.never_settled(scene))
     if scene.holder not in ("", scene.home) and not _may_hold(scene):
         return Plan(refusals.moved_by_hand(scene))
-    if condition == "stopped-by-people" and host and not settings.is_stopped_by_people_replaced and not scene.target:
+    # That a replacement runs entitles to nothing: it may have been launched in vain.
+    has_begun = scene.holder not in ("", scene.home) or bool(host and tags.RETIRED in host.tags)
+    is_away = has_begun and scene.holder != scene.home
+    if condition == "stopped-by-people" and host and not settings.is_stopped_by_people_replaced and not is_away:
         return Plan(refusals.stopped_by_people(host))
-    if condition in ("alive", "starting") and host and not scene.target and tags.RETIRED not in host.tags:
+    if condition in ("alive", "starting") and host and not has_begun:
         return Plan(refusals.detached(scene, host))
     return _replace(scene, settings, host)
 
