@@ -67,6 +67,32 @@ def test_the_alarms_that_it_counts_are_those_of_the_template(template: Template)
     assert f"| CloudWatch alarms | {len(alarms)} |" in README
 
 
+def test_the_parameters_of_replacing_have_the_defaults_that_its_table_gives(template: Template) -> None:
+    rows = re.findall(r"^\| (`[A-Z][^|]*`) \| ([^|]*) \|", README, re.MULTILINE)
+
+    given = [(name, default) for names, defaults in rows for name, default in _pairs(names, defaults)]
+    assert len(given) >= 10
+    for name, default in given:
+        assert str(template.parameters[name]["Default"]) == default
+
+
+def _pairs(names: str, defaults: str) -> list[tuple[str, str]]:
+    return list(zip(re.findall(r"`(\w+)`", names), [one.strip() for one in defaults.split(",")], strict=True))
+
+
+def test_clients_are_told_the_settings_that_the_example_gives_them() -> None:
+    (given,) = [block.strip() for block in blocks() if "tcp_user_timeout" in block]
+
+    example = " ".join(Path("examples/smallpayroll.yaml").read_text().split())
+    assert given.replace("db.example.internal", "${AddressName}") in example
+
+
+def test_the_alarms_that_it_tells_to_delete_are_those_that_the_function_makes(template: Template) -> None:
+    prefix = template.functions["ReplaceDatabaseHost"]["Environment"]["Variables"]["ALARM_PREFIX"]["Sub"]
+
+    assert f"--alarm-name-prefix {prefix.replace('${AWS::StackName}', 'watchkeeper')} " in README
+
+
 @pytest.mark.parametrize("event", re.findall(r"--event '([^']+)'", README))
 def test_the_events_that_it_sends_are_understood(event: str) -> None:
     Look.from_event(json.loads(event), datetime(2026, 11, 22, tzinfo=UTC), besides=("format",))
