@@ -68,7 +68,7 @@ def test_the_alarms_that_it_counts_are_those_of_the_template(template: Template)
 
 
 def test_the_parameters_of_replacing_have_the_defaults_that_its_table_gives(template: Template) -> None:
-    rows = re.findall(r"^\| (`[A-Z][^|]*`) \| ([^|]*) \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| (`[A-Z][^|]*`) \|([^|]*)\|", README, re.MULTILINE)
 
     given = [(name, default) for names, defaults in rows for name, default in _pairs(names, defaults)]
     assert len(given) >= 10
