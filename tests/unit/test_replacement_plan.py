@@ -256,6 +256,28 @@ def test_a_move_that_has_begun_goes_on_whoever_stops_or_starts_the_old_host_mean
     assert refusal(scene(earlier, replacement(), volumes=(volume(DATA), volume(WAL, None)))) is None
 
 
+@pytest.mark.parametrize(
+    ("state", "since", "expected"), [("busy", 0, True), ("attaching", 5, True), ("attaching", 4, False)]
+)
+def test_a_volume_that_hangs_on_a_host_that_runs_is_told(state: str, since: int, expected: bool) -> None:
+    hanging = volume(WAL, OLD, state)
+    assert hanging.attachment
+    hanging = replace(hanging, attachment=replace(hanging.attachment, since=NOW - timedelta(minutes=since)))
+
+    found = plan(scene(volumes=(volume(DATA), hanging)), SETTINGS)
+
+    assert (found.refusal is not None and found.refusal.name == "volume-hangs") is expected
+    assert bool(found.waits) is not expected
+
+
+def test_a_volume_that_is_busy_on_its_new_host_is_told_and_waited_for() -> None:
+    moved = (volume(DATA, NEW), volume(WAL, NEW, "busy"))
+    found = plan(scene(host(state="terminated"), replacement(volumes=(DATA, WAL)), volumes=moved), SETTINGS)
+
+    assert found.refusal
+    assert (found.refusal.name, len(found.waits)) == ("volume-hangs", 1)
+
+
 def test_a_volume_on_an_instance_that_nothing_says_is_a_host_is_left_and_told() -> None:
     stranger = host(NEW, tags={})
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from watchkeeper import tags
 from watchkeeper.replacement import refusals, telling
 from watchkeeper.replacement.actions import Protect, Rehearse, Send, Tag, Terminate, Untag
-from watchkeeper.replacement.move import BACKOFF, fence, point, protect, start_words
+from watchkeeper.replacement.move import BACKOFF, fence, is_busy, is_stuck, point, protect, start_words
 from watchkeeper.replacement.refusals import Refusal
 from watchkeeper.replacement.scene import retired_at
 from watchkeeper.replacement.verdict import Plan
@@ -29,6 +29,9 @@ STRAY = timedelta(minutes=30)
 def plan(scene: Scene, settings: Settings, host: Host) -> Plan:
     """What to do for a database whose host runs and has all its volumes."""
     if not scene.has_all(host.id) or host.state != "running":
+        hanging = tuple(one for one in scene.volumes if is_busy(one, host) or is_stuck(scene, one, host))
+        if hanging and host.state == "running":
+            return Plan(refusals.hanging(hanging))
         return Plan(waits=(f"{host.id} runs, with its volumes attached",))
     kept = (*protect(scene, host), *_clear_up(scene, settings))
     if scene.is_ailing(host):

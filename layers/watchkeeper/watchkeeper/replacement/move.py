@@ -50,7 +50,9 @@ def move(scene: Scene, settings: Settings, target: Host) -> Plan:
     if target.state != "running":
         return Plan(actions=(*fences, *free, *_give_up(scene, target)), waits=(f"{target.id} is running",))
     if not scene.has_all(target.id):
-        return Plan(actions=(*fences, *free, *_attach(scene, target)), waits=tuple(_lacking(scene, target)))
+        busy = tuple(one for one in scene.volumes if is_busy(one, target))
+        refusal = refusals.hanging(busy) if busy else None
+        return Plan(refusal, (*fences, *free, *_attach(scene, target)), tuple(_lacking(scene, target)))
     return serve(scene, settings, target)
 
 
@@ -132,7 +134,7 @@ def _give_up(scene: Scene, target: Host) -> list[Action]:
 
 
 def _attach(scene: Scene, target: Host) -> list[Action]:
-    stuck = [one for one in scene.volumes if _is_stuck(scene, one, target)]
+    stuck = [one for one in scene.volumes if is_stuck(scene, one, target)]
     if stuck:
         return _give_up(scene, target) or [
             Detach(one.id, target.id, "attaching does not end; then under another name") for one in reversed(stuck)
@@ -150,11 +152,17 @@ def _attach(scene: Scene, target: Host) -> list[Action]:
     ]
 
 
-def _is_stuck(scene: Scene, volume: Volume, target: Host) -> bool:
+def is_stuck(scene: Scene, volume: Volume, host: Host) -> bool:
+    """Attaching it to this host does not end."""
     attachment = volume.attachment
-    if attachment is None or attachment.host != target.id or attachment.state != "attaching":
+    if attachment is None or attachment.host != host.id or attachment.state != "attaching":
         return False
     return attachment.since is not None and scene.now - attachment.since >= STUCK
+
+
+def is_busy(volume: Volume, host: Host) -> bool:
+    """It was to be detached from this host, and is mounted there."""
+    return volume.attachment is not None and (volume.attachment.host, volume.attachment.state) == (host.id, "busy")
 
 
 def _lacking(scene: Scene, target: Host) -> list[str]:

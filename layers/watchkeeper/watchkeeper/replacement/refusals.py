@@ -15,8 +15,11 @@ from watchkeeper.look import read_time
 from watchkeeper.replacement.scene import STOPPED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.launches import Failure
+    from watchkeeper.aws.volumes import Volume
     from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
 
@@ -60,6 +63,17 @@ def detached(scene: Scene, host: Host) -> Refusal:
         "detached-while-healthy",
         f"{away} is not attached to {host.id}, which runs and is well: somebody is at it, so nothing is done. Attach "
         f"it again, or terminate {host.id} to have it replaced.",
+    )
+
+
+def hanging(volumes: Sequence[Volume]) -> Refusal:
+    """A volume of a host that runs stays half attached."""
+    said = ", ".join(f"{one.id} is {one.attachment.state}" for one in volumes if one.attachment)
+    first = volumes[0]
+    return Refusal(
+        "volume-hangs",
+        f"{said} on {first.host}, which runs: unmount it there, which ends a detachment that is busy, or stop the host "
+        f"and aws ec2 detach-volume --force --volume-id {first.id}; then attach it again.",
     )
 
 
