@@ -316,6 +316,7 @@ class Worlds(RuleBasedStateMachine):
             "host-answers": bool(witness.served()) and witness.is_impaired(host),
             "moved-by-hand": elsewhere,
             "stopped-by-people": state == "stopped" and not self.people,
+            "volume-hangs": state == "running" and elsewhere,
             "volume-lost": bool(witness.lost),
             "volume-missing": bool(witness.lost),
         }

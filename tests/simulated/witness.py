@@ -77,10 +77,17 @@ class Witness:
         return "impaired" in checks
 
     def is_retired(self, host: str, ago: float = 0) -> bool:
-        """We set out to stop it, and nobody has started it since."""
-        tag = self.region.ec2.tags_of(host, ago).get("watchkeeper:retired", "")
-        seen = self.region.ec2.seen(host, ago)
-        return bool(tag and seen and tag[:20] >= f"{seen['LaunchTime']:%Y-%m-%dT%H:%M:%SZ}")
+        """We set out to stop it once, whoever has started it since."""
+        return "watchkeeper:retired" in self.region.ec2.tags_of(host, ago)
+
+    def is_fenced(self, host: str, ago: float = 0) -> bool:
+        """Its last stop was ours."""
+        tag, seen = self.region.ec2.tags_of(host, ago).get("watchkeeper:retired", ""), self.region.ec2.seen(host, ago)
+        return bool(tag and seen) and tag[:20] >= f"{seen['LaunchTime']:%Y-%m-%dT%H:%M:%SZ}"
+
+    def holds_anchor(self, host: str, ago: float = 0) -> bool:
+        seen = self.region.ec2.seen(min(self.volumes), ago)
+        return bool(seen) and [one["InstanceId"] for one in seen["Attachments"] if one["State"] == "attached"] == [host]
 
     def serves(self, host: str, ago: float = 0) -> bool:
         moment = self.region.clock.now() - ago
@@ -91,8 +98,7 @@ class Witness:
 
     def is_well(self, host: str, ago: float = 0) -> bool:
         """What may never be touched."""
-        runs = self.state(host, ago) == "running" and not self.is_impaired(host, ago)
-        return runs and self.holds_all(host, ago) and self.serves(host, ago) and not self.is_retired(host, ago)
+        return self._is_unimpaired(host, ago) and self.holds_all(host, ago) and self.serves(host, ago)
 
     def word(self, key: str) -> str:
         """What a volume that is there has as the value of a tag, the first that has one; empty if none has."""
@@ -184,7 +190,7 @@ class Witness:
         for host in call.parameters["InstanceIds"]:
             seen = self.region.ec2.show(host) or {}
             reason = (seen.get("StateReason") or {}).get("Code", "")
-            if reason in BY_PEOPLE and self.always(lambda one, ago: not self.is_retired(one, ago), host):
+            if reason in BY_PEOPLE and not self.ever(self.is_fenced, host):
                 self._wrong(f"{host} is started, which people stopped")
 
     def _stop(self, call: Call) -> None:
@@ -193,12 +199,16 @@ class Witness:
                 self._ended_by_us.add(host)
             if self.state(host) != "running":
                 continue
-            if self.always(self.is_well, host):
-                self._wrong(f"{host} is stopped, which is well")
-            if self.always(self.holds_all, host) and self.always(lambda *at: not self.is_impaired(*at), host):
+            if self.always(self.holds_all, host) and self.always(self._is_unimpaired, host):
                 self._wrong(f"{host} is stopped, which has all volumes and is not impaired")
+            is_at_home = host == self.settled and not self.is_retired(host, self.doubt())
+            if is_at_home and self.always(self.holds_anchor, host) and self.always(self._is_unimpaired, host):
+                self._wrong(f"{host} is stopped, which has the anchor and is not impaired: somebody is at it")
             if self.always(self.holds_all, host) and not self._has_another(host):
                 self._wrong(f"{host} is stopped, and there is no other, nor was one refused")
+
+    def _is_unimpaired(self, host: str, ago: float) -> bool:
+        return self.state(host, ago) == "running" and not self.is_impaired(host, ago)
 
     def _has_another(self, host: str) -> bool:
         self._read_calls()
