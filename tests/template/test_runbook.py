@@ -1,0 +1,56 @@
+"""The runbook has an entry for each reason for which a host is not replaced."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from watchkeeper import tags
+from watchkeeper.look import Look
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.template.conftest import Template
+
+RUNBOOK = Path("docs/runbook.md").read_text()
+PACKAGE = Path("layers/watchkeeper/watchkeeper/replacement")
+
+
+def refusals() -> Iterator[str]:
+    """The names of all refusals, as the code makes them."""
+    for path in PACKAGE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal":
+                assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno} has no name that can be read"
+                yield str(node.args[0].value)
+
+
+def test_every_refusal_has_an_entry_that_says_what_it_means_and_what_to_do() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \| ([^|]+) \|$", RUNBOOK, re.MULTILINE)
+
+    named = [name for name, _, _ in rows]
+    assert sorted(named) == sorted(set(refusals()))
+
+
+def test_the_parameters_that_it_names_exist(template: Template) -> None:
+    named = set(re.findall(r"`([A-Z]\w+)(?:=\w+)?`", RUNBOOK)) - {"AmazonSSMManagedInstanceCore", "ERROR_MESSAGE"}
+
+    assert named <= {*template.parameters, *template.parsed["Outputs"]}
+
+
+def test_the_tags_that_it_names_exist() -> None:
+    known = {tag.removeprefix(tags.PREFIX) for tag in (*tags.WRITTEN_BY_PEOPLE, *tags.WRITTEN_BY_WATCHKEEPER)}
+
+    assert set(re.findall(r"watchkeeper:([a-z-]+)", RUNBOOK)) <= known
+
+
+@pytest.mark.parametrize("event", sorted(set(re.findall(r"--event '([^']+)'", RUNBOOK))))
+def test_the_events_that_it_sends_are_understood(event: str) -> None:
+    Look.from_event(json.loads(event), datetime(2026, 11, 22, tzinfo=UTC))
