@@ -201,7 +201,7 @@ def answers(host: Host) -> Refusal:
     return Refusal(
         "host-answers",
         f"EC2 says that {host.id} is impaired, and its database takes writes all the same, so it is left alone: "
-        f"look at its network and its status checks, or stop it to have it replaced.",
+        f"look at its network and its status checks, or terminate it to have it replaced.",
     )
 
 
