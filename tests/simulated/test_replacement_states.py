@@ -315,7 +315,7 @@ class Worlds(RuleBasedStateMachine):
             "detached-while-healthy": state == "running" and elsewhere,
             "host-answers": bool(witness.served()) and witness.is_impaired(host),
             "moved-by-hand": elsewhere,
-            "stopped-by-people": state == "stopped" and not self.people,
+            "stopped-by-people": state in ("stopping", "stopped") and not self.people,
             "volume-hangs": state == "running" and elsewhere,
             "volume-lost": bool(witness.lost),
             "volume-missing": bool(witness.lost),

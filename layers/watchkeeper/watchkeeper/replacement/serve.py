@@ -180,17 +180,21 @@ def _attend(clients: Clients, settings: Settings, look: Look, name: str, seconds
 
 
 def _act(clients: Clients, settings: Settings, scene: Scene, found: Plan, attended: Attended) -> bool:
-    """Does what makes sense now, in order, until something has to be looked at again; whether anything was done."""
+    """Does what makes sense now, in order, until something has to be looked at again; whether anything is done anew.
+
+    What was done before in this look makes sense again while reads lag, and then once a second is enough.
+    """
     acted = False
     for action in found.actions:
         if isinstance(action, ONCE) and action in attended.asked:
             continue
         if not apply(clients.read, clients.write, settings, scene, action, attended.seen):
             break
-        acted = True
+        done = describe(action)
+        acted = acted or done not in attended.did
         if isinstance(action, ONCE):
             attended.asked.add(action)
-        attended.did.append(describe(action))
+        attended.did.append(done)
         if isinstance(action, Tell) and action.key in attended.seen.told and action.reason == telling.SETTLED:
             attended.replaced = (scene.now - (telling.began(scene) or scene.now)).total_seconds()
     return acted

@@ -1,0 +1,21 @@
+"""What test_replacement_states found: each the shortest sequence of things that once went wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from region import Lag
+from tests.simulated import dying
+
+
+def test_what_is_not_seen_at_once_is_not_written_without_a_pause() -> None:
+    with dying.open_region() as region:
+        region.client("ec2").stop_instances(InstanceIds=[dying.host(region)])
+        region.run(at_most=60)
+        region.faults.add(Lag(8))
+
+        dying.look(region)
+
+        asked = Counter(one.operation for one in region.calls if one.caller == dying.FUNCTION)
+        assert asked["Publish"] == 1
+        assert 1 < asked["CreateTags"] < 10
