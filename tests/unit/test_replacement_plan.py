@@ -226,6 +226,15 @@ def test_silence_vetoes_nothing(known: Any) -> None:
     assert kinds(scene(checks={OLD: impaired()}, details=known)) == [Launch]
 
 
+def test_that_a_replacement_runs_already_spares_no_question() -> None:
+    stray, troubled = replacement(), details(zone=Zone(10, 9))
+
+    asked = steps(scene(host(), stray, checks={OLD: impaired()}))
+
+    assert [one.command for one in asked if isinstance(one, Send)] == ["probe"]
+    assert refusal(scene(host(), stray, checks={OLD: impaired()}, details=troubled)) == "zone-looks-dead"
+
+
 def test_many_dead_hosts_of_a_zone_are_a_bad_hour_of_the_zone() -> None:
     silent = details(is_reached={})
     checks = {OLD: impaired()}
@@ -282,6 +291,18 @@ def test_a_volume_on_an_instance_that_nothing_says_is_a_host_is_left_and_told() 
     stranger = host(NEW, tags={})
 
     assert refusal(scene(host(state="stopped", reason=AWS_STOPPED), stranger, volumes=away(NEW))) == "moved-by-hand"
+
+
+def test_a_retired_host_that_somebody_started_and_gave_the_volumes_back_is_the_host_again() -> None:
+    back = (volume(DATA, host=NEW), volume(WAL, host=NEW))
+    began_again = retired(host(launched=NOW - timedelta(minutes=5)), timedelta(days=2))
+    given_up = retired(host(launched=NOW - timedelta(days=1)), timedelta(minutes=5))
+
+    (start,) = steps(scene(began_again, volumes=back))
+
+    assert isinstance(start, Send)
+    assert (start.host, start.command) == (OLD, "start")
+    assert kinds(scene(given_up, volumes=back)) == [Launch]
 
 
 def test_a_database_that_was_never_settled_is_not_moved() -> None:

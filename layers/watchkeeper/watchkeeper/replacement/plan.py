@@ -83,15 +83,15 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
         refusal = refusals.templates(scene) or refusals.not_ours(scene, there) or refusals.budget(scene, settings)
     if refusal:
         return Plan(refusal)
-    if scene.target:
-        return move(scene, settings, scene.target)
-    if host and scene.age(host) < YOUNG and details.failure is None:
-        return Plan(waits=(f"{host.id} was started less than ten minutes before it died",))
     if host and scene.condition(host) == "impaired" and tags.RETIRED not in host.tags:
         if refusal := refusals.zone(scene, host):
             return Plan(refusal)
         if asked := _ask(scene, host):
             return asked
+    if scene.target:
+        return move(scene, settings, scene.target)
+    if host and scene.age(host) < YOUNG and details.failure is None:
+        return Plan(waits=(f"{host.id} was started less than ten minutes before it died",))
     if details.failure:
         return Plan(refusals.launch(scene, details.failure, there), _restart(scene, settings, host))
     return Plan(actions=(_launch(scene),))

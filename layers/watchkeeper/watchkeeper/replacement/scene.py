@@ -188,7 +188,7 @@ class Scene:
     def target(self) -> Host | None:
         """Where the database goes: who has its anchor already, if that is not a host to leave, else a replacement."""
         holder = self.hosts.get(self.holder)
-        if holder and holder.id != self.home and tags.RETIRED not in holder.tags and self.condition(holder) == "alive":
+        if holder and holder.id != self.home and not self.is_retired(holder) and self.condition(holder) == "alive":
             return holder
         return self.replacements[0] if self.replacements else None
 
