@@ -21,6 +21,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "trials": ROOMS,
     "kills": (),
     "recovery": (),
+    "deaths": (),
     "prune": (),
     "cold": (),
 }

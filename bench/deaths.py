@@ -1,0 +1,126 @@
+"""replace_database_host in the simulated region, killed at each of its writes: what the next looks make of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bench.figures import Part, table
+from bench.recovery import KINDS, settle
+from region import Death, LostAnswer, Region, Simulated, minutes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+FUNCTION = "replace_database_host"
+CHOSEN = ("terminated", "stopped by AWS", "hung")
+
+TEXT = """\
+A host dies, and the function is killed before or after one of its writes, or the answer to that write is lost. Nobody
+carries on but the next look, which sweeps each minute. Each time it was counted how many hosts were launched, how many
+servers ever had the volumes at once, where the address leads, how often people were told, and what became of writes
+that had been acknowledged. "As undisturbed" is: one host launched, one server at any time, the address at the new
+host, no acknowledged write lost, told once. Being told is at most once by design (the claim comes before the mail):
+killed between the two, the notice is in the log of notices alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What a death came to."""
+
+    launched: int
+    clashes: int
+    is_found: bool
+    told: int
+    lost: int
+    seconds: float
+
+    def words(self) -> str:
+        """As the table has it."""
+        odd = [
+            f"{self.launched} hosts launched" if self.launched != 1 else "",
+            f"{self.clashes} times two servers" if self.clashes else "",
+            "" if self.is_found else "the address leads elsewhere",
+            f"{self.lost} writes lost" if self.lost else "",
+            f"told {self.told} times" if self.told != 1 else "",
+        ]
+        return ", ".join(filter(None, odd)) or "as undisturbed"
+
+
+def part(times: int = 1) -> Part:
+    """Each death, undisturbed and disturbed at each write; with other delays so many times."""
+    rows: list[tuple[object, ...]] = []
+    ends: Counter[str] = Counter()
+    for kind in CHOSEN:
+        _, writes = end(kind, 0)
+        lost = [
+            (f"answer lost of {write}", partial(LostAnswer, write, at_once=True)) for write in dict.fromkeys(writes)
+        ]
+        for step, fault in (*_killed(writes), *lost):
+            trials = [(fault(), seed) for seed in range(times)]
+            found = [end(kind, seed, one)[0] for one, seed in trials]
+            if not any(one.happened for one, _ in trials):
+                continue  # the look that was to be killed there left that write to another
+            words = Counter(one.words() for one in found)
+            ends += words
+            told = "; ".join(f"{text}{f' ({count})' if times > 1 else ''}" for text, count in words.items())
+            rows.append((f"{kind}: {step}", told, f"{max(one.seconds for one in found):.0f} s"))
+    safe = sum(count for text, count in ends.items() if text in ("as undisturbed", "told 0 times"))
+    ratio = (
+        f"Killed before and after each write of a replacement, or its answer lost, **{safe} of {ends.total()}** end "
+        f"with one new host, one server, one address and no acknowledged write lost; {ends['told 0 times']} of them "
+        f"without the mail."
+    )
+    head = ("killed at step k", "end state", "longest until it is settled")
+    return Part("What becomes of a replacement that is killed", (ratio,), f"{TEXT}\n\n{table(head, *rows)}")
+
+
+def _killed(writes: Sequence[str]) -> list[tuple[str, Callable[[], Death]]]:
+    return [
+        (f"killed {moment} write {number}", partial(Death, **{moment: number}))
+        for number in range(1, len(writes) + 1)
+        for moment in ("before", "after")
+    ]
+
+
+def end(kind: str, seed: int, *faults: Death | LostAnswer) -> tuple[End, list[str]]:
+    """What came of one death, and the writes that the function made."""
+    with Region(Simulated(seed=seed), seed=seed) as region:
+        old = settle(region)
+        machines = region.machines
+        assert isinstance(machines, Simulated)  # noqa: S101
+        for _ in range(3):
+            machines.write(old)
+        volume = next(iter(machines.serving()[old]))
+        region.calls.clear()
+        region.notices.clear()
+        died = region.clock.now()
+        KINDS[kind](region, old)
+        region.faults.add(*faults)
+        region.run(lambda: set(machines.serving()) - {old} != set(), at_most=minutes(30))
+        region.run(lambda: _settled(region) not in ("", old), at_most=minutes(30))
+        seconds = region.clock.now() - died
+        region.run(at_most=minutes(3))
+        (new,) = machines.serving()
+        return End(
+            launched=sum("watchkeeper:replaces" in dict(host.tags) for host in region.world().hosts),
+            clashes=len(machines.servers.clashes()),
+            is_found=region.resolve("db.smallpayroll.internal") == _address(region, new),
+            told=sum("has a new database host" in subject for subject, _ in region.notices),
+            lost=3 - machines.acknowledged(volume),
+            seconds=seconds,
+        ), [
+            call.operation
+            for call in region.calls
+            if call.write and call.caller == FUNCTION and call.service != "lambda"
+        ]
+
+
+def _settled(region: Region) -> str:
+    return next((dict(one.tags).get("watchkeeper:host", "") for one in region.world().volumes if one.tags), "")
+
+
+def _address(region: Region, host: str) -> str:
+    return next(str(one.private_ip_address) for one in region.ec2.all_instances() if one.id == host)
