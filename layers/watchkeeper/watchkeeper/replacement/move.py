@@ -192,9 +192,9 @@ def serve(scene: Scene, settings: Settings, target: Host) -> Plan:
         return pointed
     remembered = {tags.HOST: target.id, tags.VOLUMES: " ".join(scene.ids)}
     return Plan(
-        actions=(
-            Tag(scene.ids, remembered, "its database takes writes there, and is found there"),
+        actions=(  # in this order: once it is settled, no look would find anything left to tell
             telling.replaced(scene, target, sent[-1]),
+            Tag(scene.ids, remembered, "its database takes writes there, and is found there"),
         )
     )
 
