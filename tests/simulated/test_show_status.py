@@ -183,7 +183,7 @@ def line(region: Region) -> str:
 
 def test_a_database_whose_host_would_be_replaced_says_so() -> None:
     with dying.open_region(volumes=1, sweeps=True) as region:
-        assert re.search(rf"another host when that dies, by lt-\w+, found at {dying.ADDRESS} as before", line(region))
+        assert re.search(rf"a new host when this one dies, by lt-\w+, found at {dying.ADDRESS} as before", line(region))
 
 
 def test_a_stop_by_a_person_is_told_as_it_is_refused() -> None:

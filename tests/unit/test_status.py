@@ -103,7 +103,7 @@ def test_what_it_has_is_told_in_lines() -> None:
         "             2 sets of 4 snapshots; kept are 7d 4w\n"
         f"             2 volumes, 16 GiB: {DATA} (8 GiB), {WAL} (8 GiB)\n"
         "             the host i-1, running, which SSM reaches\n"
-        "             no other host when that dies: it has no launch template\n"
+        "             no new host when this one dies: it has no launch template\n"
         "  lacks      nothing"
     )
 

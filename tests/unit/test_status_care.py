@@ -65,7 +65,7 @@ def both(**words: str) -> tuple[Volume, ...]:
 
 
 def test_a_host_that_would_be_replaced_is_told_with_template_and_address() -> None:
-    assert f"another host when that dies, by lt-1, found at {NAME} as before" in text()
+    assert f"a new host when this one dies, by lt-1, found at {NAME} as before" in text()
     assert (cared().why_not, cared().settled, cared().lacks) == ("", OLD, ())
 
 
@@ -86,7 +86,7 @@ def test_without_an_address_clients_have_to_be_told() -> None:
 )
 def test_why_a_host_would_not_be_replaced_is_told(why: str, more: dict[str, Any]) -> None:
     assert cared(**more).why_not == why
-    assert f"no other host when that dies: {why}" in text(**more)
+    assert f"no new host when this one dies: {why}" in text(**more)
 
 
 def test_without_a_launch_template_nothing_is_asked_for() -> None:
@@ -169,6 +169,14 @@ def test_a_dead_host_is_replaced_within_the_minute(dead: Host, checks: dict[str,
     (sentence,) = cared(dead, volumes=both() if dead.state != "terminated" else away(), impaired=checks).next
 
     assert sentence.startswith(f"Within the minute its host is replaced: {OLD} is")
+
+
+def test_a_host_that_died_soon_after_its_start_is_waited_for() -> None:
+    young = host(state="terminated", launched=NOW - timedelta(minutes=4))
+
+    assert cared(young, volumes=away()).next == (
+        f"Ten minutes after it was started its host is replaced: {OLD} is gone.",
+    )
 
 
 def test_a_dead_host_that_nobody_looks_after_is_lacking() -> None:

@@ -13,7 +13,7 @@ from watchkeeper.look import read_time
 from watchkeeper.replacement import refusals
 from watchkeeper.replacement.observe import NOT_THERE
 from watchkeeper.replacement.plan import plan
-from watchkeeper.replacement.scene import Scene, retired_at
+from watchkeeper.replacement.scene import YOUNG, Scene, retired_at
 from watchkeeper.status import words
 
 if TYPE_CHECKING:
@@ -145,8 +145,10 @@ def _waits_for(scene: Scene, found: Plan) -> tuple[str, ...]:
 def _next(scene: Scene, found: Plan, settings: Settings) -> tuple[str, ...]:
     if not _is_dead(scene, found) or scene.target or not settings.is_replacing:
         return ()
+    host = scene.hosts.get(scene.home)
+    soon = "Within the minute" if host is None or scene.age(host) >= YOUNG else "Ten minutes after it was started"
     again = "it is tried again" if tags.REFUSED in scene.anchor.tags else "its host is replaced"
-    return (f"Within the minute {again}: {found.waits[0]}.",)
+    return (f"{soon} {again}: {found.waits[0]}.",)
 
 
 def _time(text: str) -> datetime | None:

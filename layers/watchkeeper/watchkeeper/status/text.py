@@ -124,9 +124,9 @@ def _has(one: Application, status: Status) -> Iterable[str]:
 
 def _of_care(care: Care, status: Status) -> Iterable[str]:
     if care.template and not care.why_not:
-        yield f"another host when that dies, by {care.template}, {_found_at(care.address)}"
+        yield f"a new host when this one dies, by {care.template}, {_found_at(care.address)}"
     elif care.why_not:
-        yield f"no other host when that dies: {care.why_not}"
+        yield f"no new host when this one dies: {care.why_not}"
     if care.replaced:
         begun, last = words.count(len(care.replaced), "replacement"), words.ago(status.time - max(care.replaced))
         yield f"{begun} begun within 24 h, the last {last}"
