@@ -26,6 +26,10 @@ USER_DATA = "/var/lib/cloud/instance/user-data"
 USER_DATA_LOG = "/var/log/cloud-init-output.log"
 FREEZING = "/run/watchkeeper/freezing"
 
+# As images have it: https://docs.cloud-init.io/en/latest/howto/status.html
+CLOUD_INIT = "/usr/bin/cloud-init"
+STATUS = "#!/bin/sh\nif [ -e /run/user-data ]; then echo 'status: running'; else echo 'status: done'; fi\n"
+
 
 class Disks:
     """Volumes are XFS on loop devices, hosts are namespaces in which a real PostgreSQL runs. See `Machines`."""
@@ -89,7 +93,8 @@ class Disks:
         self.volumes.delete_snapshot(snapshot_id)
 
     def launch(self, instance_id: str, user_data: str) -> None:
-        """Boot a new host. Its user data runs once, while others use the host already, as root's script or as bash."""
+        """Boot a new host. Its user data runs once, while others use the host already, as root's script or as bash;
+        cloud-init says whether it still does."""
         changes = self.volumes.mount / "hosts" / instance_id
         group = Group(self._group.path / instance_id)
         self.hosts[instance_id] = host = Instance(instance_id, self.base / "roots" / instance_id, changes, group)
@@ -100,7 +105,10 @@ class Disks:
             script.write_text(user_data)
             shell = "" if user_data.startswith("#!") else "bash "
             script.chmod(0o700)
-            host.popen("/bin/sh", "-c", f"{shell}{USER_DATA} >{shlex.quote(USER_DATA_LOG)} 2>&1")
+            host.path(CLOUD_INIT).write_text(STATUS)
+            host.path(CLOUD_INIT).chmod(0o755)
+            host.path("/run/user-data").touch()
+            host.popen("/bin/sh", "-c", f"{shell}{USER_DATA} >{shlex.quote(USER_DATA_LOG)} 2>&1; rm /run/user-data")
 
     def boot(self, instance_id: str) -> None:
         """Start a stopped host; what was attached is there again."""

@@ -76,6 +76,17 @@ def test_user_data_runs_at_the_first_boot_alone_and_the_root_disk_is_kept(
     assert boots.read_text() == "booted\n"
 
 
+def test_cloud_init_says_whether_user_data_still_runs(machines: Disks, new_host: Callable[[], Instance]) -> None:
+    host = new_host()
+    machines.forget(host.id)
+    machines.launch(host.id, "until [ -e /srv/enough ]; do sleep 0.01; done")
+    host = machines.hosts[host.id]
+
+    assert host.call("cloud-init status") == "status: running"
+    host.call("touch /srv/enough")
+    assert kernel.until(lambda: host.call("cloud-init status") == "status: done", seconds=5)
+
+
 def test_a_document_that_is_over_its_time_is_killed_with_its_group_but_not_what_left_it(
     machines: Disks, new_host: Callable[[], Instance]
 ) -> None:

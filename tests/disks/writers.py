@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -39,8 +41,10 @@ class Writers:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._over = True
+        for client in self._clients if kind else ():  # of a host that hangs they would never end
+            os.killpg(client.pid, signal.SIGKILL)
         for thread in self._threads:
             thread.join()
         for client in self._clients:
