@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from region import Lag
+from region import Lag, minutes
 from tests.simulated import dying
 
 
@@ -19,3 +19,21 @@ def test_what_is_not_seen_at_once_is_not_written_without_a_pause() -> None:
         asked = Counter(one.operation for one in region.calls if one.caller == dying.FUNCTION)
         assert asked["Publish"] == 1
         assert 1 < asked["CreateTags"] < 10
+
+
+def test_a_look_that_only_tells_ends_also_where_no_volume_remembers_it() -> None:
+    with dying.open_region() as region:
+        region.invoke("snapshot_database", {})
+        region.run(region.quiet, at_most=minutes(10))
+        region.terminate("smallpayroll-database")
+        region.run(region.quiet, at_most=minutes(2))
+        for one in dying.volumes(region):
+            region.lose_volume(one["VolumeId"], "gone")
+        for _ in range(7):
+            dying.look(region)
+            region.run(at_most=60)
+
+        answer = dying.look(region, application="smallpayroll")
+
+        assert list(answer["applications"][0]["refused"]) == ["volume-lost"]
+        assert region.seconds < 5

@@ -172,7 +172,8 @@ def _attend(clients: Clients, settings: Settings, look: Look, name: str, seconds
             logger.warning("look interrupted", extra={"application": name}, exc_info=True)
             attended.error = error
         else:
-            if found.is_empty:
+            # Where no volume is left, nothing but the notice remembers that it was told.
+            if not found.waits and all(isinstance(one, Tell) for one in found.actions):
                 return attended
         if (now() - began).total_seconds() + PAUSE_SECONDS > seconds:
             return attended
