@@ -574,6 +574,17 @@ def test_it_is_told_and_settled_only_after_the_address_moved() -> None:
     )
 
 
+def test_it_is_settled_first_when_nobody_could_be_told_for_minutes() -> None:
+    long_ago = details(starts={NEW: (started(timedelta(minutes=6)),)})
+    there = replacement(volumes=(DATA, WAL), launched=NOW - timedelta(minutes=7))
+
+    found = plan(
+        scene(GONE, there, volumes=ON_NEW, record=Record("Z1", NAME, 5, IPS[NEW]), details=long_ago), SETTINGS
+    )
+
+    assert [type(one) for one in found.actions] == [Tag, Tell]
+
+
 def test_a_start_from_before_the_hosts_last_boot_proves_nothing() -> None:
     before = details(starts={NEW: (started(timedelta(minutes=2)),)})
 

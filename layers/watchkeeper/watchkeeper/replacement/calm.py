@@ -101,7 +101,7 @@ def _forgive(scene: Scene, settings: Settings, host: Host) -> Plan:
     sent = [one for one in details.starts.get(host.id, ()) if one.command == "start" and one.asked >= moment]
     if sent and sent[-1].is_success:
         over = Untag((host.id,), tags.RETIRED, "it is well again, and its database takes writes")
-        return Plan(actions=(telling.kept(scene, host), over))
+        return Plan(actions=telling.before(scene, sent[-1], telling.kept(scene, host), over))
     if sent and (sent[-1].outcome is None or scene.now - sent[-1].asked < BACKOFF[-1]):
         return Plan(waits=(f"PostgreSQL is proven on {host.id}",))
     return Plan(

@@ -191,12 +191,8 @@ def serve(scene: Scene, settings: Settings, target: Host) -> Plan:
     if not pointed.is_empty or pointed.refusal:
         return pointed
     remembered = {tags.HOST: target.id, tags.VOLUMES: " ".join(scene.ids)}
-    return Plan(
-        actions=(  # in this order: once it is settled, no look would find anything left to tell
-            telling.replaced(scene, target, sent[-1]),
-            Tag(scene.ids, remembered, "its database takes writes there, and is found there"),
-        )
-    )
+    settle = Tag(scene.ids, remembered, "its database takes writes there, and is found there")
+    return Plan(actions=telling.before(scene, sent[-1], telling.replaced(scene, target, sent[-1]), settle))
 
 
 def _start(scene: Scene, settings: Settings, target: Host, sent: Sequence[Start]) -> Plan:

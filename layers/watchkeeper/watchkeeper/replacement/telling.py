@@ -15,10 +15,19 @@ if TYPE_CHECKING:
 
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.starts import Start
+    from watchkeeper.replacement.actions import Action
     from watchkeeper.replacement.scene import Scene
 
 # Why a notice is told that counts as a replacement.
 SETTLED = "its database is settled on another host"
+
+# How long settling waits for somebody to be told, should notices not be taken.
+PATIENCE = timedelta(minutes=5)
+
+
+def before(scene: Scene, start: Start, tell: Tell, settle: Action) -> tuple[Action, Action]:
+    """Both in their order: once it is settled, no look would find anything left to tell; but that has its end."""
+    return (tell, settle) if scene.now - start.asked < PATIENCE else (settle, tell)
 
 
 def replaced(scene: Scene, target: Host, start: Start) -> Tell:
