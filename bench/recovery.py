@@ -57,15 +57,19 @@ def part(times: int = TIMES) -> Part:
     """Let hosts die so often in each way."""
     with ProcessPoolExecutor(2) as pool:
         shares = [(kind, seed, times // SHARES + (seed < times % SHARES)) for kind in KINDS for seed in range(SHARES)]
-        found = [one for some in pool.map(_trials, *zip(*shares, strict=True)) for one in some]
+        return write_up([one for some in pool.map(_trials, *zip(*shares, strict=True)) for one in some], times)
+
+
+def write_up(found: Sequence[Trial], times: int) -> Part:
+    """The figures of these trials, and their plot."""
     by_kind: dict[str, list[Trial]] = defaultdict(list)
     for one in found:
         by_kind[one.kind].append(one)
     plot.steps(FIGURE, {kind: [one.from_event for one in some] for kind, some in by_kind.items()}, PROMISED)
     rows = [_row(kind, by_kind[kind]) for kind in KINDS]
     ratios = tuple(
-        f"{'Half' if share == 0.5 else 'Of a hundred, 99'} of the deaths by {kind} are over for clients within "
-        f"**{at([one.from_event for one in by_kind[kind]], share):.0f} s** of the event; at most {most} s are promised."
+        f"When a host is {kind}, {'half of' if share == 0.5 else '99 of 100'} clients write again within "
+        f"**{at([one.from_event for one in by_kind[kind]], share):.0f} s** of the event; {most} s are promised."
         for kind, (share, most) in PROMISED.items()
     )
     head = ("kind of death", "median", "90th percentile", "99th percentile", "longest", "median from the death itself")
