@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.builders import DATA, NOW, WAL, snapshot_set
-from tests.unit.scenes import OLD, SETTINGS, details, host, retired, scene, volume
+from tests.unit.scenes import NEW, OLD, SETTINGS, details, host, retired, scene, volume
 from watchkeeper import tags
+from watchkeeper.aws.launches import Launch
 from watchkeeper.look import stamp
-from watchkeeper.replacement import loss
+from watchkeeper.replacement import actions, loss
 from watchkeeper.replacement.actions import Restore, Tag, Tell
 from watchkeeper.replacement.plan import plan
 
@@ -34,7 +35,8 @@ def lost(times: str = "", states: dict[str, str] | None = None, **more: Any) -> 
         host=OLD,
         **words,
     )
-    known = details(sets=(taken,), missing=states or {DATA: "", WAL: ""}, last_host=more.pop("last_host", None), **more)
+    last = more.pop("last_host", host(state="terminated"))
+    known = details(sets=(taken,), missing=states or {DATA: "", WAL: ""}, last_host=last, **more)
     return replace(scene(volumes=(), details=known), hosts={})
 
 
@@ -73,12 +75,67 @@ def test_nothing_is_restored_while_the_last_host_runs() -> None:
     assert found.refusal.name == "volume-missing"
 
 
-@pytest.mark.parametrize("gone", [None, retired(host(state="stopped")), host(state="terminated")])
+@pytest.mark.parametrize("gone", [retired(host(state="stopped")), host(state="terminated")])
 def test_it_is_restored_once_the_last_host_is_stopped_or_gone(gone: Any) -> None:
     (restored,) = plan(lost(THRICE, last_host=gone), RESTORING).actions
 
     assert isinstance(restored, Restore)
     assert restored.zone == "eu-central-1a"
+
+
+def test_a_last_host_that_ec2_does_not_know_must_be_unknown_for_an_hour() -> None:
+    hour = " ".join(stamp(NOW - timedelta(minutes=ago)) for ago in (61, 2, 1))
+
+    assert [type(one) for one in plan(lost(THRICE, last_host=None), RESTORING).actions] == [Tag]
+    assert [type(one) for one in plan(lost(hour, last_host=None), RESTORING).actions] == [Restore]
+
+
+def test_nothing_is_restored_while_a_host_of_it_holds_what_nobody_tagged() -> None:
+    other = host(NEW, volumes=("vol-that-lost-its-tags",))
+
+    found = plan(replace(lost(THRICE), hosts={NEW: other}), RESTORING)
+
+    assert found.refusal
+    assert found.refusal.name == "volume-missing"
+
+
+@pytest.mark.parametrize("minutes", [(300, 299), (300, 299, 290)])
+def test_looks_of_another_day_do_not_count(minutes: tuple[int, ...]) -> None:
+    times = " ".join(stamp(NOW - timedelta(minutes=ago)) for ago in minutes)
+
+    (noted,) = plan(lost(times), RESTORING).actions
+
+    assert isinstance(noted, Tag)
+    assert noted.words == {tags.LOST: stamp(NOW)}
+
+
+def test_nothing_is_restored_while_its_launch_template_is_paused() -> None:
+    paused = replace(lost(THRICE), launches=(Launch("lt-1", "payroll", 1, paused="moving away"),))
+
+    found = plan(paused, RESTORING)
+
+    assert found.refusal
+    assert found.refusal.name == "paused"
+    assert [type(one) for one in found.actions] == [Tell]
+
+
+def test_a_set_that_is_restored_in_part_is_restored_as_a_whole_before_anything_is_attached() -> None:
+    whole = lost(THRICE)
+    assert whole.details
+    first, second = whole.details.sets[0].members
+    one, other = (volume(name, None, restored_from=of.id, volumes="") for name, of in ((DATA, first), (WAL, second)))
+    part = replace(whole, volumes=(one,), hosts={OLD: host(state="terminated")})
+
+    (rest,) = plan(part, RESTORING).actions
+    by_hand = plan(part, SETTINGS)
+
+    assert isinstance(rest, Restore)
+    assert rest.set.members == (second,)
+    assert loss.types(rest.set) == [("io2", 8000, 0)]
+    assert by_hand.refusal
+    assert f"--snapshot-id {second.id}" in by_hand.refusal.sentence
+    assert first.id not in by_hand.refusal.sentence
+    assert [type(step) for step in plan(replace(part, volumes=(one, other)), RESTORING).actions] == [actions.Launch]
 
 
 def test_by_default_it_is_only_told_with_the_commands_that_restore() -> None:
@@ -92,7 +149,7 @@ def test_by_default_it_is_only_told_with_the_commands_that_restore() -> None:
 
 def test_one_of_two_is_never_restored_alone_since_its_wal_would_be_of_another_time() -> None:
     whole = lost(THRICE, {WAL: ""})
-    found = plan(replace(whole, volumes=(volume(DATA, None),)), RESTORING)
+    found = plan(replace(whole, volumes=(volume(DATA, None),), hosts={OLD: host(state="terminated")}), RESTORING)
 
     assert found.refusal
     assert found.refusal.name == "volume-lost"

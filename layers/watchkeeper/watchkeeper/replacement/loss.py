@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # One look can be wrong: three of them, over five minutes, at most one a minute.
 LOOKS, OVER, APART = 3, timedelta(minutes=5), timedelta(seconds=50)
 
+# Looks that are further apart are not of one loss; a host that EC2 does not know must be unknown for so long.
+STALE, UNKNOWN = timedelta(minutes=10), timedelta(hours=1)
+
 # What DescribeVolumes says of a volume that will not come back; "" where it says nothing.
 LOST = ("", "deleted", "deleting", "error")
 
@@ -39,22 +43,44 @@ def plan(scene: Scene, settings: Settings) -> Plan:
         return Plan()
     host = scene.hosts.get(scene.home) if scene.volumes else details.last_host
     newest = _newest(scene)
-    if host and host.state not in (*GONE, "stopped"):
-        return Plan(_running(scene, lost, host.id))
+    others = () if scene.volumes else tuple(one for one in scene.hosts.values() if set(one.volumes) - {one.root})
+    running = [one.id for one in (host, *others) if one and one.state not in (*GONE, "stopped")]
+    if running:
+        return Plan(_running(scene, lost, running[0]))
     if newest is None:
         sentence = f"{', '.join(lost)} is lost, and there is no finished application-consistent set of it."
         return Plan(Refusal("volume-lost", sentence))
     times = _times(newest)
-    if len(times) < LOOKS or times[-1] - times[0] < OVER:
+    restores = settings.is_lost_volume_restored and not scene.volumes
+    over = OVER if host else UNKNOWN
+    is_lost = len(times) >= LOOKS and times[-1] - times[0] >= over
+    if times and scene.now - times[-1] > STALE and (restores or not is_lost):
+        times, is_lost = [], False
+    if not is_lost:
         if times and scene.now - times[-1] < APART:
             return Plan()  # this look has counted
         kept = [*times[:1], *times[1:][-(LOOKS - 2) :], scene.now] if times else [scene.now]
         ids = tuple(member.id for member in newest.members)
         noted = Tag(ids, {tags.LOST: " ".join(map(stamp, kept))}, f"{', '.join(lost)} is not there")
         return Plan(actions=(noted,))
-    if settings.is_lost_volume_restored and not scene.volumes:
+    if restores:
         return Plan(actions=(Restore(newest, _zone(scene, newest), f"{', '.join(lost)} is lost"),))
     return Plan(_lost(scene, lost, newest))
+
+
+def finish(scene: Scene, settings: Settings) -> Plan | None:
+    """What to do while a set is restored in part only, since its database would start on none; None otherwise."""
+    made = {one.tags.get(tags.RESTORED_FROM, "") for one in scene.volumes if tags.VOLUMES not in one.tags} - {""}
+    sets = scene.details.sets if made and scene.details else ()
+    of = next((one for one in sets if any(member.id in made for member in one.members)), None)
+    rest = tuple(member for member in of.members if member.id not in made) if of else ()
+    if of is None or not rest:
+        return None
+    missing = replace(of, members=rest)
+    if settings.is_lost_volume_restored:
+        return Plan(actions=(Restore(missing, scene.anchor.zone, "the others of its set are restored"),))
+    sentence = f"Of the set of {stamp(of.started)} some volumes are restored, and not all: {_commands(scene, missing)}."
+    return Plan(Refusal("volume-missing", sentence))
 
 
 def _untagged(scene: Scene, there: list[str]) -> Refusal:
@@ -69,19 +95,23 @@ def _untagged(scene: Scene, there: list[str]) -> Refusal:
 def _running(scene: Scene, lost: list[str], host: str) -> Refusal:
     return Refusal(
         "volume-missing",
-        f"EC2 does not find {', '.join(lost)}, and {host}, which had it, still runs: that is no loss. See whether "
+        f"EC2 does not find {', '.join(lost)}, and {host} still runs: that is no loss. See whether "
         f"{scene.application} works, and the health of the zone.",
     )
 
 
-def _lost(scene: Scene, lost: list[str], newest: SnapshotSet) -> Refusal:
-    commands = "; ".join(
+def _commands(scene: Scene, newest: SnapshotSet) -> str:
+    return "; ".join(
         f"aws ec2 create-volume --snapshot-id {member.id} --availability-zone {_zone(scene, newest) or 'ZONE'} "
         f"--volume-type {kind} --tag-specifications 'ResourceType=volume,Tags=["
         + "".join(f"{{Key={key},Value={value}}}," for key, value in words(scene, newest, member.id).items()).rstrip(",")
         + "]'"
         for member, (kind, _, _) in zip(newest.members, types(newest), strict=True)
     )
+
+
+def _lost(scene: Scene, lost: list[str], newest: SnapshotSet) -> Refusal:
+    commands = _commands(scene, newest)
     others = (
         f" and set {', '.join(scene.ids)} aside (its role to retired), since one set restores all"
         if scene.volumes

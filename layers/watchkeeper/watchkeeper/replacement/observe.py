@@ -120,7 +120,7 @@ def _read_once(read: Readers, settings: Settings, scene: Scene, details: Details
         return details
     recorded = set(scene.members) - set(scene.ids)
     sets: list[SnapshotSet] = []
-    if recorded or not scene.volumes:
+    if recorded or not scene.volumes or any(tags.RESTORED_FROM in one.tags for one in scene.volumes):
         sets, _ = snapshots.sort_out(snapshots.find(read.ec2, [scene.application]))
         good = [one for one in sets if one.is_finished and one.consistency == "application"]
         recorded |= set(good[-1].volumes) - set(scene.ids) if good and not scene.volumes else set()

@@ -41,7 +41,8 @@ def _plan(scene: Scene, settings: Settings) -> Plan:
     if refusal := refusals.name(scene):
         return Plan(refusal)
     if not scene.volumes or scene.members - set(scene.ids):
-        return loss.plan(scene, settings)
+        paused = refusals.paused(scene, None)
+        return Plan(paused) if paused else loss.plan(scene, settings)
     host = scene.hosts.get(scene.home)
     condition = scene.condition(host)
     is_calm = condition in ("alive", "starting") and scene.holds_all(scene.home)
@@ -77,6 +78,8 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
         return Plan(waits=(f"{scene.home} is {scene.condition(host)}",))
     if host is None and any(one.attachment and one.attachment.host == scene.home for one in scene.volumes):
         return Plan(waits=(f"EC2 describes {scene.home}, to which it says a volume is attached",))
+    if unfinished := loss.finish(scene, settings):
+        return unfinished
     there = host if host and host.state not in GONE else None
     refusal = refusals.sick(scene) or refusals.keys(scene)
     if not refusal and not scene.target:
