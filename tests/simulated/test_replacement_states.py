@@ -70,12 +70,11 @@ class Worlds(RuleBasedStateMachine):
         seed=st.integers(0, 3), volumes=st.sampled_from([2, 1]), people=st.booleans(), budget=st.sampled_from([5, 2])
     )
     def begin(self, seed: int, volumes: int, people: bool, budget: int) -> None:
-        self.people = people
         parameters = {"ReplaceStoppedByPeople": str(people).lower(), "ReplacementsPerDay": str(budget)}
         self.region = self._opened.enter_context(dying.open_region(seed, volumes=volumes, **parameters))
         self.region.delays = DELAYS
         self.region.machines.boot_seconds_to_agent = AGENT_SECONDS
-        self.witness = Witness(self.region)
+        self.witness = Witness(self.region, stops_are_deaths=people)
 
     # What is there
 
@@ -317,7 +316,7 @@ class Worlds(RuleBasedStateMachine):
             "detached-while-healthy": state == "running" and elsewhere,
             "host-answers": bool(witness.served()) and witness.is_impaired(host),
             "moved-by-hand": elsewhere,
-            "stopped-by-people": state in ("stopping", "stopped") and not self.people,
+            "stopped-by-people": state in ("stopping", "stopped") and not witness.stops_are_deaths,
             "volume-hangs": state == "running" and elsewhere,
             "volume-lost": bool(witness.lost),
             "volume-missing": bool(witness.lost),

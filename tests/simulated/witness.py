@@ -7,7 +7,7 @@ have read: `doubt()` seconds, which is `CALLS` seconds where nothing lags.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,14 @@ DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Aut
 
 
 class Witness:
-    """`wrongs` are what ought not to have happened; `lost` the volumes that the test itself lost or endangered."""
+    """`wrongs` are what ought not to have happened; `lost` the volumes that the test itself lost or endangered.
 
-    def __init__(self, region: Region) -> None:
+    `stops_are_deaths`: a host that people stop is to be replaced, as ReplaceStoppedByPeople=true has it.
+    """
+
+    def __init__(self, region: Region, *, stops_are_deaths: bool = False) -> None:
         self.region = region
+        self.stops_are_deaths = stops_are_deaths
         self.volumes = tuple(one["VolumeId"] for one in dying.volumes(region))
         self.lost: set[str] = set()
         self.acknowledged = 0
@@ -44,9 +48,11 @@ class Witness:
         self._known: set[str] = set()
         self._doubts: list[tuple[float, float]] = []
         self._read = 0
-        self._told: Counter[tuple[str, ...]] = Counter()
+        self._claimed: defaultdict[str, set[str]] = defaultdict(set)
+        self._told: Counter[str] = Counter()
         self._last_launch = (0.0, True)
         judges: Mapping[tuple[str, str], Callable[[Call], None]] = {
+            ("ec2", "CreateTags"): self._retire,
             ("ec2", "DetachVolume"): self._detach,
             ("ec2", "StartInstances"): self._start,
             ("ec2", "StopInstances"): self._stop,
@@ -177,6 +183,22 @@ class Witness:
     def _wrong(self, what: str) -> None:
         self.wrongs.append(f"{self.region.clock.moment():%H:%M:%S} {what}")
 
+    def _retire(self, call: Call) -> None:
+        """What is written on a host before anything is done to it."""
+        if "watchkeeper:retired" not in [one["Key"] for one in call.parameters["Tags"]]:
+            return
+        for host in call.parameters["Resources"]:
+            if self.always(self.is_well, host):
+                self._wrong(f"{host} is retired, which is well")
+            if not self.stops_are_deaths and host == self.settled and self.always(self._is_left, host):
+                self._wrong(f"{host} is retired, which people stopped")
+
+    def _is_left(self, host: str, ago: float) -> bool:
+        """People stopped it, with the anchor."""
+        shown = self.region.ec2.seen(host, ago) or {}
+        is_stopped = (shown.get("StateReason") or {}).get("Code", "") in BY_PEOPLE
+        return is_stopped and self.holds_anchor(host, ago) and not self.is_fenced(host, ago)
+
     def _detach(self, call: Call) -> None:
         host, volume = call.parameters["InstanceId"], call.parameters["VolumeId"]
         is_off = self.ever(lambda one, ago: self.state(one, ago) in OFF, host)
@@ -264,11 +286,13 @@ class Witness:
                 self._last_launch = (call.time, call.error is None)
             if call.error in DENIED:
                 self._wrong(f"IAM denies {call.operation} {dict(call.parameters)}")
-            if call.operation == "Publish" and call.error is None:
-                told = (call.parameters["Subject"], call.parameters["Message"], str(int(call.time // 86400)))
-                self._told[told] += 1
-                if self._told[told] > 1:
-                    self._wrong(f"told twice: {told}")
+            if call.operation == "PutLogEvents":
+                self._claimed[call.parameters["logEvents"][0]["message"]].add(call.parameters["logStreamName"])
+            if call.operation == "Publish" and call.error in (None, "lost"):
+                text = f"{call.parameters['Subject']}\n\n{call.parameters['Message']}"
+                self._told[text] += 1
+                if self._told[text] > len(self._claimed[text]):
+                    self._wrong(f"told once more than {self._claimed[text]}: {text}")
         self._read = len(self.region.calls)
         for one in self.region.functions.invocations:
             for entry in one.logs:
