@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -48,8 +49,13 @@ def keep_alarms(read: Readers, settings: Settings, fleet: Fleet) -> dict[str, li
     return {"made": made, "deleted": gone}
 
 
-def ask(read: Readers, write: Writers, settings: Settings, fleet: Fleet, look: Look) -> tuple[Metric, ...]:
-    """Whether each database takes writes and how full it is: figures for alarms, and nothing follows from them."""
+def ask(
+    read: Readers, write: Writers, settings: Settings, fleet: Fleet, look: Look, seconds: float
+) -> tuple[Metric, ...]:
+    """Whether each database takes writes and how full it is: figures for alarms, and nothing follows from them.
+
+    After so many seconds those that were not asked yet stay unasked, this time; the order turns with each time.
+    """
     if look.time.minute % EVERY_MINUTES:
         return ()
     running = {
@@ -60,9 +66,14 @@ def ask(read: Readers, write: Writers, settings: Settings, fleet: Fleet, look: L
     try:
         reached = sorted(agents.find(read.ssm, sorted(running)))
         answered: dict[str, Outcome | None] = {}
-        for start in range(0, len(reached), starts.MOST_HOSTS):
-            some = reached[start : start + starts.MOST_HOSTS]
-            answered |= _ask(read, write, settings, some)
+        first = int(look.time.timestamp()) // 60 % max(1, len(reached))
+        turned = reached[first:] + reached[:first]
+        until = now() + timedelta(seconds=seconds - ANSWER_SECONDS)
+        for start in range(0, len(turned), starts.MOST_HOSTS):
+            if now() > until:
+                logger.warning("databases left unasked", extra={"count": len(turned) - start})
+                break
+            answered |= _ask(read, write, settings, turned[start : start + starts.MOST_HOSTS])
     except (ClientError, BotoCoreError):
         logger.warning("databases not asked", exc_info=True)
         return ()

@@ -122,7 +122,8 @@ def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> 
     left = seconds - (now() - began).total_seconds()
     attended = [_attend(clients, settings, look, name, left) for name in work if not handed]
     changed, failed = _keep_alarms(clients, settings, fleet)
-    figures = care.ask(clients.read, clients.write, settings, fleet, look) if not attended else ()
+    left = seconds - (now() - began).total_seconds()
+    figures = care.ask(clients.read, clients.write, settings, fleet, look, left) if not attended else ()
     refused = [one for name, found in plans.items() if name not in work and (one := found.refusal)]
     report = _report(*attended)
     answer = {"looked_at": len(fleet.scenes), "handed_on": handed, "alarms": changed, **_answer(report)}
