@@ -204,7 +204,7 @@ class Worlds(RuleBasedStateMachine):
             self.ask("detach_volume", VolumeId=volume, InstanceId=host)
 
     def endanger(self, volume: str) -> None:
-        """If its host is terminated before a look has seen that, a person has deleted it; one comes, if nothing fails."""
+        """Should its host be terminated before a look sees it, a person has deleted it. One comes, if nothing fails."""
         for host in self.hosts("running", "stopped", "stopping"):
             for device, block in self.region.ec2.get_instance(host).get_block_device_mapping:
                 if block.volume_id == volume:
