@@ -639,6 +639,17 @@ def test_where_there_is_no_room_at_all_it_is_tried_until_there_is_and_told_once(
     is_served_by(region, launched(region, old)[0])
 
 
+def test_where_there_is_no_room_to_start_the_old_one_either_that_is_told(region: Region) -> None:
+    region.faults.add(NoCapacity())
+    die(region, "retirement")
+    rouse(region)
+
+    region.run(at_most=minutes(3))
+
+    assert (refusals(region), refused(region)) == (["no-capacity"], "no-capacity")
+    assert asked(region, "StartInstances")
+
+
 def test_what_aws_refuses_to_launch_is_told_in_its_words(region: Region) -> None:
     region.faults.add(NoCapacity(code="PendingVerification"))
     die(region, "terminated")

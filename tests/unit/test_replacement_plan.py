@@ -27,7 +27,7 @@ from tests.unit.scenes import (
     volume,
 )
 from watchkeeper import tags
-from watchkeeper.aws.addresses import Odd, Record
+from watchkeeper.aws.addresses import Interface, Odd, Record
 from watchkeeper.aws.hosts import GROUP
 from watchkeeper.aws.launches import Failure
 from watchkeeper.look import stamp
@@ -35,6 +35,7 @@ from watchkeeper.replacement.actions import (
     Attach,
     Detach,
     Launch,
+    MoveInterface,
     Point,
     Protect,
     Rehearse,
@@ -128,6 +129,20 @@ def test_a_record_that_is_more_than_one_plain_address_is_left_and_told() -> None
     assert refusal(scene(record=Odd("it is weighted."))) == "odd-address"
 
 
+@pytest.mark.parametrize("change", [{"application": ""}, {"is_first": True}], ids=["not tagged", "the first one"])
+def test_an_interface_that_cannot_be_moved_is_told_and_detains_no_volume(change: dict[str, Any]) -> None:
+    fit = Interface("eni-1", "10.0.0.9", OLD, "eni-attach-1", "attached", "payroll")
+    on_old = tuple(replace(one, tags={**one.tags, tags.ADDRESS: "eni-1"}) for one in (volume(DATA), volume(WAL)))
+    stopped = retired(host(state="stopped", reason=AWS_STOPPED))
+
+    calm = scene(volumes=on_old, record=replace(fit, **change))
+    moving = scene(stopped, replacement(), volumes=on_old, record=replace(fit, **change))
+
+    assert refusal(calm) == "odd-address"
+    assert kinds(moving) == [Detach, Detach]
+    assert kinds(replace(moving, record=fit)) == [MoveInterface, Detach, Detach]
+
+
 def test_once_a_day_a_launch_is_rehearsed() -> None:
     found = scene(details=details(is_due=True, starts={OLD: (started(timedelta(minutes=5), "record"),)}))
 
@@ -150,12 +165,14 @@ def test_what_was_launched_in_vain_and_holds_a_volume_is_left() -> None:
 
 def test_a_retired_host_is_terminated_only_after_the_days_of_a_parameter() -> None:
     settled = away(NEW, host=NEW)
-    old = retired(host(state="stopped", volumes=()), timedelta(days=8))
+    old = retired(host(state="stopped", volumes=(), launched=NOW - timedelta(days=9)), timedelta(days=8))
+    used_again = replace(old, launched=NOW - timedelta(days=1))
     calm = scene(old, host(NEW), volumes=settled, record=Record("Z1", NAME, 5, IPS[NEW]))
 
     assert kinds(calm) == []
     assert kinds(calm, retired_host_days=9) == []
     assert kinds(calm, retired_host_days=7) == [Protect, Terminate]
+    assert kinds(replace(calm, hosts={**calm.hosts, OLD: used_again}), retired_host_days=7) == []
 
 
 # What is no death
@@ -355,6 +372,7 @@ def test_a_volume_that_two_may_write_to_is_not_moved() -> None:
         ("sick-volume", details(sick=(DATA,))),
         ("key-not-usable", details(foreign_keys=("arn:key",))),
         ("launch-template-elsewhere", details(launch_zone="eu-central-1b")),
+        ("launch-template-elsewhere", details(launch_zone="")),
     ],
 )
 def test_what_a_new_host_would_not_cure_is_refused(name: str, known: Any) -> None:
@@ -578,11 +596,23 @@ def test_it_is_settled_first_when_nobody_could_be_told_for_minutes() -> None:
     long_ago = details(starts={NEW: (started(timedelta(minutes=6)),)})
     there = replacement(volumes=(DATA, WAL), launched=NOW - timedelta(minutes=7))
 
-    found = plan(
-        scene(GONE, there, volumes=ON_NEW, record=Record("Z1", NAME, 5, IPS[NEW]), details=long_ago), SETTINGS
-    )
+    found = plan(scene(GONE, there, volumes=ON_NEW, record=Record("Z1", NAME, 5, IPS[NEW]), details=long_ago), SETTINGS)
 
     assert [type(one) for one in found.actions] == [Tag, Tell]
+
+
+def test_an_address_that_may_not_move_keeps_nobody_from_being_the_settled_host() -> None:
+    there = replacement(volumes=(DATA, WAL))
+    known = details(starts={NEW: (started(),)})
+    odd = scene(host(state="terminated"), there, volumes=away(NEW), record=Odd("it is weighted."), details=known)
+
+    told, settled, *_ = plan(odd, SETTINGS).actions
+
+    assert refusal(odd) == "odd-address"
+    assert isinstance(told, Tell)
+    assert "Its address does not lead there" in told.text
+    assert isinstance(settled, Tag)
+    assert settled.words[tags.HOST] == NEW
 
 
 def test_a_start_from_before_the_hosts_last_boot_proves_nothing() -> None:

@@ -148,7 +148,7 @@ def test_a_refusal_comes_before_all_else_that_is_lacking() -> None:
 
 def test_a_network_interface_is_read_and_not_held_for_gone() -> None:
     found = both(address="eni-0123456789abcdef0")
-    there = Interface("eni-0123456789abcdef0", "10.0.0.9", OLD, "eni-attach-1", "attached")
+    there = Interface("eni-0123456789abcdef0", "10.0.0.9", OLD, "eni-attach-1", "attached", "payroll")
 
     assert cared(volumes=found, interfaces={there.id: there}).lacks == ()
     assert "There is no network interface" in cared(volumes=found).lacks[0]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from watchkeeper import tags
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -65,6 +67,7 @@ class Interface:
     """A network interface: the instance and the id of its attachment if it has one, which `status` is then of.
 
     Without one the status is its own (`available`). One that AWS attached for a service has an attachment alone.
+    `is_first` is the one that its instance was launched with, which cannot be taken off it.
     """
 
     id: str
@@ -72,6 +75,8 @@ class Interface:
     instance: str | None
     attachment: str | None
     status: str
+    application: str = ""
+    is_first: bool = False
 
     @classmethod
     def from_boto(cls, interface: NetworkInterfaceTypeDef) -> Interface:
@@ -85,6 +90,8 @@ class Interface:
             attachment.get("InstanceId"),
             attachment.get("AttachmentId"),
             attachment.get("Status") or interface.get("Status", ""),
+            tags.read(interface.get("TagSet", [])).get(tags.APPLICATION, ""),
+            attachment.get("DeviceIndex") == 0,
         )
 
 

@@ -174,8 +174,11 @@ def start(ec2: EC2Client, instance: str) -> bool:
 
 
 def terminate(ec2: EC2Client, instance: str) -> None:
-    """Terminates a host. Raises ClientError."""
-    ec2.terminate_instances(InstanceIds=[instance])
+    """Terminates a host at once, also one that hangs: its operating system is not asked. Raises ClientError.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-terminate-methods.html
+    """
+    ec2.terminate_instances(InstanceIds=[instance], Force=True, SkipOsShutdown=True)
     logger.info("host terminated", extra={"instance_id": instance})
 
 

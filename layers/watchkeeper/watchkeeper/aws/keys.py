@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -15,7 +17,15 @@ def find_foreign(kms: KMSClient, keys: Iterable[str], given: Sequence[str]) -> l
 
     Attaching a volume needs kms:CreateGrant on a customer's key by who attaches:
     https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
-    Raises ClientError where a key may not even be described.
+    One that may not even be described is not given to us either. Raises ClientError for all else.
     """
-    asked = sorted(set(keys) - set(given) - {""})
-    return [one for one in asked if kms.describe_key(KeyId=one)["KeyMetadata"].get("KeyManager") != "AWS"]
+    return [one for one in sorted(set(keys) - set(given) - {""}) if not _is_of_aws(kms, one)]
+
+
+def _is_of_aws(kms: KMSClient, key: str) -> bool:
+    try:
+        return kms.describe_key(KeyId=key)["KeyMetadata"].get("KeyManager") == "AWS"
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("AccessDeniedException", "NotFoundException"):
+            raise
+        return False

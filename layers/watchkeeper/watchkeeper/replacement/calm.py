@@ -122,7 +122,7 @@ def _clear_up(scene: Scene, settings: Settings) -> tuple[Action, ...]:
             steps += fence(scene, settings, one, "it was launched in vain")
         since = retired_at(one)
         days = settings.retired_host_days
-        if days and one.state == "stopped" and since and scene.now - since > timedelta(days=days):
+        if days and one.state == "stopped" and since and not is_somebodys and scene.now - since > timedelta(days=days):
             whole = tuple(sorted(one.devices.values()))
             steps += [Protect(one.id, whole, "nothing of it is deleted"), Terminate(one.id, f"retired for {days} days")]
     return tuple(steps)

@@ -111,8 +111,10 @@ def _free(scene: Scene, settings: Settings, host: Host) -> list[Action]:
     if host.state != "stopped":
         return []
     steps: list[Action] = []
-    if isinstance(scene.record, Interface) and scene.record.instance == host.id and scene.record.status == "attached":
-        steps.append(MoveInterface(scene.record, None, f"{host.id} is stopped"))
+    record = scene.record if isinstance(scene.record, Interface) else None
+    is_there = record is not None and (record.instance, record.status) == (host.id, "attached")
+    if record and is_there and not refusals.address(scene, record.id, settings):
+        steps.append(MoveInterface(record, None, f"{host.id} is stopped"))
     for volume in reversed(scene.volumes):
         attachment = volume.attachment
         if attachment is None or attachment.host != host.id:
@@ -178,7 +180,7 @@ def _lacking(scene: Scene, target: Host) -> list[str]:
 
 
 def serve(scene: Scene, settings: Settings, target: Host) -> Plan:
-    """All volumes are there: the database starts, its address follows, and it is settled."""
+    """All volumes are there: the database starts, its address follows if it may, and it is settled."""
     details = scene.details
     sent = [
         one
@@ -188,11 +190,12 @@ def serve(scene: Scene, settings: Settings, target: Host) -> Plan:
     if not sent or not sent[-1].is_success:
         return _start(scene, settings, target, sent)
     pointed = point(scene, settings, target)
-    if not pointed.is_empty or pointed.refusal:
+    if not pointed.is_empty:
         return pointed
     remembered = {tags.HOST: target.id, tags.VOLUMES: " ".join(scene.ids)}
     settle = Tag(scene.ids, remembered, "its database takes writes there, and is found there")
-    return Plan(actions=telling.before(scene, sent[-1], telling.replaced(scene, target, sent[-1]), settle))
+    told = telling.replaced(scene, target, sent[-1], is_found=pointed.refusal is None)
+    return Plan(pointed.refusal, telling.before(scene, sent[-1], told, settle))
 
 
 def _start(scene: Scene, settings: Settings, target: Host, sent: Sequence[Start]) -> Plan:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from watchkeeper import applications, tags
-from watchkeeper.aws.addresses import Odd
+from watchkeeper.aws.addresses import Interface, Odd
 from watchkeeper.aws.hosts import GROUP
 from watchkeeper.look import read_time
 from watchkeeper.replacement.scene import STOPPED
@@ -139,12 +139,12 @@ def templates(scene: Scene) -> Refusal | None:
             "two-launch-templates",
             f"{named} are all tagged {tags.ROLE}={tags.DATABASE_LAUNCH} for it; leave the tag on one.",
         )
-    zone = scene.details.launch_zone if scene.details else ""
-    if zone and zone != scene.anchor.zone:
+    zone = scene.details.launch_zone if scene.details else scene.anchor.zone
+    if zone != scene.anchor.zone:
         return Refusal(
             "launch-template-elsewhere",
-            f"{scene.launches[0].id} launches in {zone}, and {scene.anchor.id} is in {scene.anchor.zone}: give it a "
-            f"subnet in that zone, and make that its default version.",
+            f"{scene.launches[0].id} launches in {zone or 'any zone'}, and {scene.anchor.id} is in "
+            f"{scene.anchor.zone}: give it a subnet in that zone, and make that its default version.",
         )
     odd = [name for name in scene.launches[0].types if not TYPE.fullmatch(name)]
     if odd:
@@ -257,10 +257,8 @@ def address(scene: Scene, name: str, settings: Settings) -> Refusal | None:
             "odd-address", f"Its volumes name {len(labelled)} addresses ({', '.join(sorted(labelled))}): leave one."
         )
     if name.startswith("eni-"):
-        gone = scene.record is None
-        return (
-            Refusal("odd-address", f"There is no network interface {name}: correct {tags.ADDRESS}.") if gone else None
-        )
+        reason = _of_interface(scene, name)
+        return Refusal("odd-address", reason) if reason else None
     if not any(fnmatchcase(name.lower(), pattern.lower()) for pattern in settings.names):
         return Refusal(
             "odd-address",
@@ -270,6 +268,16 @@ def address(scene: Scene, name: str, settings: Settings) -> Refusal | None:
     if isinstance(scene.record, Odd):
         return Refusal("odd-address", f"{scene.record.reason} So it is not moved: make it one plain A record.")
     return None
+
+
+def _of_interface(scene: Scene, name: str) -> str:
+    if scene.record is None:
+        return f"There is no network interface {name}: correct {tags.ADDRESS}."
+    if isinstance(scene.record, Interface) and scene.record.is_first:
+        return f"{name} is the first interface of {scene.record.instance}, which cannot leave it: name a second one."
+    if isinstance(scene.record, Interface) and scene.record.application != scene.application:
+        return f"{name} is not tagged {tags.APPLICATION}={scene.application}, so it is not moved: tag it."
+    return ""
 
 
 def name(scene: Scene) -> Refusal | None:

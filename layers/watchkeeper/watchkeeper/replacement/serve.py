@@ -191,6 +191,8 @@ def _act(clients: Clients, settings: Settings, scene: Scene, found: Plan, attend
         if isinstance(action, ONCE) and action in attended.asked:
             continue
         if not apply(clients.read, clients.write, settings, scene, action, attended.seen):
+            if isinstance(action, StartAgain):
+                continue  # there is no room for it either, and what comes after it is to tell that
             break
         done = describe(action)
         acted = acted or done not in attended.did

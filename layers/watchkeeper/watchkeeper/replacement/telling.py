@@ -30,14 +30,15 @@ def before(scene: Scene, start: Start, tell: Tell, settle: Action) -> tuple[Acti
     return (tell, settle) if scene.now - start.asked < PATIENCE else (settle, tell)
 
 
-def replaced(scene: Scene, target: Host, start: Start) -> Tell:
-    """The notice that the database has another host, with the time of each phase."""
+def replaced(scene: Scene, target: Host, start: Start, *, is_found: bool = True) -> Tell:
+    """The notice that the database has another host, with the time of each phase; `is_found` by its address."""
     old = scene.hosts.get(scene.home)
     lines = [
         f"The database of {scene.application} runs on {target.id} ({target.address}) now. Its host was "
         f"{scene.home}, which {_end(old)}.",
         "",
         *(f"  {moment:%H:%M:%S}  {what}" for moment, what in sorted(_phases(scene, target, start, old))),
+        *([] if is_found else ["", "Its address does not lead there: another notice says why."]),
         "",
         f"Asked of you: {_asked(old)}",
     ]
@@ -75,7 +76,7 @@ def _asked(old: Host | None) -> str:
 
 
 def _phases(scene: Scene, target: Host, start: Start, old: Host | None) -> list[tuple[datetime, str]]:
-    phases = [(scene.now, "its address leads there, and the new host is settled")]
+    phases = [(scene.now, "the new host is settled")]
     if found := began(scene):
         phases.append((found, f"{scene.home} was found dead"))
     if old and (retired := retired_at(old)):
@@ -104,5 +105,8 @@ def began(scene: Scene) -> datetime | None:
     for entry in scene.anchor.tags.get(tags.REPLACED, "").split():
         time, _, of = entry.partition("=")
         if of.startswith(f"{scene.home}."):
-            return read_time(time)
+            try:
+                return read_time(time)
+            except ValueError:  # a person may have written it
+                return None
     return None
