@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from region import Lag, minutes
+from region import Lag, LaunchFails, hours, minutes
 from tests.simulated import dying
 
 
@@ -37,3 +37,20 @@ def test_a_look_that_only_tells_ends_also_where_no_volume_remembers_it() -> None
 
         assert list(answer["applications"][0]["refused"]) == ["volume-lost"]
         assert region.seconds < 5
+
+
+def test_the_budget_is_not_forgotten_with_the_replacements_that_nothing_shows_any_more() -> None:
+    with dying.open_region(ReplacementsPerDay="1") as region:
+        region.faults.add(LaunchFails())
+        region.terminate("smallpayroll-database")
+        dying.look(region)
+        region.run(at_most=minutes(1))
+        assert dying.refused(region) == "budget-spent"
+
+        for _ in range(3):
+            region.run(at_most=hours(1.5))
+            dying.look(region)
+
+        launched = [one for one in region.calls if one.operation == "RunInstances" and one.error is None]
+        assert len(launched) == 1
+        assert dying.refused(region) == "budget-spent"

@@ -415,6 +415,18 @@ def test_three_replacements_in_a_day_are_all() -> None:
     assert kinds(scene(host(state="terminated"), volumes=away(replaced=long_ago))) == [Launch]
 
 
+def test_a_replacement_that_nothing_shows_any_more_is_followed_by_the_next_number_within_the_budget() -> None:
+    times = " ".join(f"{stamp(NOW - timedelta(hours=ago))}={OLD}.{2 - ago}" for ago in (2, 1))
+    gone = details(last_gone=1)
+
+    (step,) = steps(scene(host(state="terminated"), volumes=away(replaced=times), details=gone))
+    assert isinstance(step, Launch)
+    assert step.number == 2
+    assert (
+        refusal(scene(host(state="terminated"), volumes=away(replaced=times), details=gone), budget=2) == "budget-spent"
+    )
+
+
 def test_a_replacement_that_was_counted_is_not_counted_again() -> None:
     counted = f"{stamp(NOW)}=i-9.0 {stamp(NOW)}=i-9.1 {stamp(NOW)}={OLD}.0"
 

@@ -124,7 +124,10 @@ def _tag(read: Readers, action: Tag, seen: Seen) -> None:
 
 
 def _launch(read: Readers, write: Writers, scene: Scene, action: Launch, seen: Seen) -> bool:
-    """Goes on to the next number only when AWS says that this one's instance is gone, or that there is no room."""
+    """Goes on to the next number only when AWS says that there is no room.
+
+    A token whose instance is gone, though nothing shows it any more, was a replacement: the next one is planned anew.
+    """
     if action.replaced is not None:
         hosts.tag(read.ec2, [scene.anchor.id], {tags.REPLACED: action.replaced})
     failure: Failure | None = None
@@ -134,13 +137,12 @@ def _launch(read: Readers, write: Writers, scene: Scene, action: Launch, seen: S
         made = launches.run(write.ec2_once, action.template, number, token, _words(scene))
         if not isinstance(made, Host) and made.code == launches.OTHER_PARAMETERS:
             made = hosts.find_token(read.ec2, token) or made
-        if isinstance(made, Host):
-            if made.state in GONE:
-                continue
+        if isinstance(made, Host) and made.state not in GONE:
             seen.launched[made.id] = made
             return True
-        if made.code in (launches.OF_A_TERMINATED, launches.OTHER_PARAMETERS):
-            continue
+        if isinstance(made, Host) or made.code in (launches.OF_A_TERMINATED, launches.OTHER_PARAMETERS):
+            seen.details = replace(seen.details, last_gone=number)
+            return False
         failure, types = made, types - 1
         if not made.is_capacity or types == 0:
             break

@@ -56,8 +56,9 @@ class Details:
     """What is read only of a database that something is the matter with, or whose turn of the day it is (`is_due`).
 
     `starts` are the commands of start_database by host; `missing` the states of recorded volumes that are not there,
-    and `last_host` who had them; `failure` is what RunInstances answered in this look; `forced_at` is when a person
-    asked for one more try.
+    and `last_host` who had them; `failure` is what RunInstances answered in this look, and `last_gone` the number of
+    which it said that its instance is terminated, which nothing shows after an hour; `forced_at` is when a person asked
+    for one more try.
     """
 
     zone: Zone = field(default_factory=Zone)
@@ -72,6 +73,7 @@ class Details:
     missing: Mapping[str, str] = field(default_factory=dict)
     last_host: Host | None = None
     failure: Failure | None = None
+    last_gone: int = -1
     is_due: bool = False
     forced_at: datetime | None = None
 
@@ -182,7 +184,8 @@ class Scene:
     def next_number(self) -> int:
         """The number of the replacement to launch: beyond all that are seen, dead or given up."""
         numbers = self._numbers()
-        return 1 + max((numbers[one.token] for one in self.hosts.values() if one.token in numbers), default=-1)
+        seen = [numbers[one.token] for one in self.hosts.values() if one.token in numbers]
+        return 1 + max([*seen, self.details.last_gone if self.details else -1], default=-1)
 
     @property
     def target(self) -> Host | None:
