@@ -221,6 +221,8 @@ class Witness:
                 self._ended_by_us.add(host)
             if self.state(host) != "running":
                 continue
+            if not self.ever(self.is_fenced, host):
+                self._wrong(f"{host} is stopped before it is written down: it would look like a stop by people")
             if self.always(self.holds_all, host) and self.always(self._is_unimpaired, host):
                 self._wrong(f"{host} is stopped, which has all volumes and is not impaired")
             is_at_home = host == self.settled and not self.is_retired(host, self.doubt())
