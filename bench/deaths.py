@@ -18,12 +18,20 @@ FUNCTION = "replace_database_host"
 CHOSEN = ("terminated", "stopped by AWS", "hung")
 
 TEXT = """\
-A host dies, and the function is killed before or after one of its writes, or the answer to that write is lost. Nobody
-carries on but the next look, which sweeps each minute. Each time it was counted how many hosts were launched, how many
-servers ever had the volumes at once, where the address leads, how often people were told, and what became of writes
-that had been acknowledged. "As undisturbed" is: one host launched, one server at any time, the address at the new
-host, no acknowledged write lost, told once. Being told is at most once by design (the claim comes before the mail):
-killed between the two, the notice is in the log of notices alone."""
+A host dies, and a look that is at it is killed before or after one of its writes, or the answer to that write is lost.
+Nobody carries on but the next look, which sweeps each minute; no event wakes it here. Each time it was counted how many
+hosts were launched, how many servers ever had the volumes at once, where the address leads, how often people were
+told, and what became of writes that had been acknowledged. "As undisturbed" is: one host launched, one server at any
+time, the address at the new host, no acknowledged write lost, told once. Being told is at most once by design (the
+claim comes before the mail): killed or unanswered between the two, the notice is in the log of notices alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write, and when the look began that made it."""
+
+    operation: str
+    look: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +58,19 @@ class End:
 
 
 def part(times: int = 1) -> Part:
-    """Each death, undisturbed and disturbed at each write; with other delays so many times."""
+    """Each death, undisturbed and disturbed at each of its writes, so many times over."""
     rows: list[tuple[object, ...]] = []
     ends: Counter[str] = Counter()
     for kind in CHOSEN:
-        _, writes = end(kind, 0)
+        _, writes, begins = end(kind, 0)
         lost = [
             (f"answer lost of {write}", partial(LostAnswer, write, at_once=True)) for write in dict.fromkeys(writes)
         ]
         for step, fault in (*_killed(writes), *lost):
-            trials = [(fault(), seed) for seed in range(times)]
-            found = [end(kind, seed, one)[0] for one, seed in trials]
-            if not any(one.happened for one, _ in trials):
-                continue  # the look that was to be killed there left that write to another
+            trials = [(fault(), 0) for _ in range(times)]
+            found = [end(kind, seed, one, begins=begins)[0] for one, seed in trials]
+            if not all(one.happened for one, _ in trials):
+                raise AssertionError(f"{kind}: {step} never happened")
             words = Counter(one.words() for one in found)
             ends += words
             told = "; ".join(f"{text}{f' ({count})' if times > 1 else ''}" for text, count in words.items())
@@ -77,16 +85,30 @@ def part(times: int = 1) -> Part:
     return Part("What becomes of a replacement that is killed", (ratio,), f"{TEXT}\n\n{table(head, *rows)}")
 
 
-def _killed(writes: Sequence[str]) -> list[tuple[str, Callable[[], Death]]]:
-    return [
-        (f"killed {moment} write {number}", partial(Death, **{moment: number}))
-        for number in range(1, len(writes) + 1)
-        for moment in ("before", "after")
-    ]
+Step = tuple[str, float, "Callable[[], Death | LostAnswer]"]
 
 
-def end(kind: str, seed: int, *faults: Death | LostAnswer) -> tuple[End, list[str]]:
-    """What came of one death, and the writes that the function made."""
+def _killed(writes: Sequence[Write]) -> list[Step]:
+    """A look is killed at each write, by its number within that look."""
+    steps: list[Step] = []
+    for number, one in enumerate(writes, 1):
+        within = sum(other.look == one.look for other in writes[:number])
+        for moment in ("before", "after"):
+            step = f"killed {moment} write {number}, {one.operation}"
+            steps.append((step, one.look, partial(Death, **{moment: within})))
+    return steps
+
+
+def _unanswered(writes: Sequence[Write]) -> list[Step]:
+    first = {one.operation: one.look for one in reversed(writes)}
+    return [(f"answer lost of {name}", look, partial(LostAnswer, name, at_once=True)) for name, look in first.items()]
+
+
+def end(kind: str, seed: int, *faults: Death | LostAnswer, begins: float | None = None) -> tuple[End, list[Write]]:
+    """What came of one death, and the writes that the function made for it.
+
+    Only the sweeps wake it, so that one look at a time is at it; the one that begins then is disturbed.
+    """
     with Region(Simulated(seed=seed), seed=seed) as region:
         old = settle(region)
         machines = region.machines
@@ -96,8 +118,11 @@ def end(kind: str, seed: int, *faults: Death | LostAnswer) -> tuple[End, list[st
         volume = next(iter(machines.serving()[old]))
         region.calls.clear()
         region.notices.clear()
+        region.bus.deliveries = lambda event: (0.0,) if event["source"] == "aws.scheduler" else ()
         died = region.clock.now()
         KINDS[kind](region, old)
+        if begins is not None:
+            region.run(at_most=max(0.0, begins - 0.2 - died))
         region.faults.add(*faults)
         region.run(lambda: set(machines.serving()) - {old} != set(), at_most=minutes(30))
         region.run(lambda: _settled(region) not in ("", old), at_most=minutes(30))
@@ -111,11 +136,15 @@ def end(kind: str, seed: int, *faults: Death | LostAnswer) -> tuple[End, list[st
             told=sum("has a new database host" in subject for subject, _ in region.notices),
             lost=3 - machines.acknowledged(volume),
             seconds=seconds,
-        ), [
-            call.operation
-            for call in region.calls
-            if call.write and call.caller == FUNCTION and call.service != "lambda"
-        ]
+        ), _writes(region)
+
+
+def _writes(region: Region) -> list[Write]:
+    """What the function wrote for the replacement; the alarms that it keeps are another matter."""
+    looks = [one.began for one in region.functions.invocations if one.name == FUNCTION]
+    made = [one for one in region.calls if one.write and one.caller == FUNCTION]
+    own = [one for one in made if one.service not in ("lambda", "cloudwatch")]
+    return [Write(one.operation, max(began for began in looks if began <= one.time)) for one in own]
 
 
 def _settled(region: Region) -> str:

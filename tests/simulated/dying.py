@@ -144,10 +144,12 @@ def die(region: Region, death: str) -> None:
 
 
 def wait(region: Region, at_most: float = minutes(15)) -> str:
-    """Lets time pass until the next notice of Watchkeeper's own; its subject."""
+    """Lets time pass until the next notice of Watchkeeper's own, and the look that told it is over; its subject."""
     before = len(notices(region))
     region.run(lambda: len(notices(region)) > before, at_most=at_most)
-    return notices(region)[-1][0]
+    told = notices(region)[-1][0]
+    region.run(lambda: all(one.is_over for one in region.functions.invocations), at_most=minutes(2))
+    return told
 
 
 # What came of it
