@@ -100,10 +100,13 @@ def _row(kind: str, trials: list[Trial]) -> tuple[object, ...]:
 
 
 def _phases(by_kind: Mapping[str, list[Trial]]) -> list[tuple[object, ...]]:
-    return [
-        (name, *(f"{at([one.phases.get(name, 0.0) for one in by_kind[kind]], 0.5):.0f} s" for kind in KINDS))
-        for name in PHASES
-    ]
+    return [(name, *(_median(by_kind[kind], name) for kind in KINDS)) for name in PHASES]
+
+
+def _median(trials: Sequence[Trial], phase: str) -> str:
+    """Of those in which the phase came; where none was launched there is none."""
+    known = [one.phases[phase] for one in trials if phase in one.phases]
+    return f"{at(known, 0.5):.0f} s" if known else "-"
 
 
 # By the write that ends each, or the state of an instance; cumulative, from the event.
@@ -210,21 +213,24 @@ def _write_again(region: Region, host: str) -> None:
 
 
 def _phases_of(region: Region, heard: Sequence[tuple[float, str, str]], host: str, event: float) -> dict[str, float]:
-    def called(operation: str) -> float:
-        return next((one.time for one in region.calls if one.operation == operation and one.error is None), event)
+    def called(operation: str, after: float = 0.0) -> float | None:
+        done = (one for one in region.calls if one.operation == operation and one.error is None)
+        return next((one.time for one in done if one.time >= after), None)
 
-    def told(is_old: bool, *states: str) -> float:
-        return next((when for when, name, state in heard if (name == host) == is_old and state in states), event)
+    def told(is_old: bool, *states: str) -> float | None:
+        return next((when for when, name, state in heard if (name == host) == is_old and state in states), None)
+
+    runs = told(False, "running")
 
     ends = (
         called("RunInstances"),
         told(True, "stopped", "terminated"),
-        told(False, "running"),
-        [one.time for one in region.calls if one.operation == "SendCommand"][-1:] or event,
+        runs,
+        called("SendCommand", runs) if runs else None,
         called("ChangeResourceRecordSets"),
         region.clock.now(),
     )
-    return {name: (end[0] if isinstance(end, list) else end) - event for name, end in zip(PHASES, ends, strict=True)}
+    return {name: end - event for name, end in zip(PHASES, ends, strict=True) if end is not None}
 
 
 def settle(region: Region) -> str:
