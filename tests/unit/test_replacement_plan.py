@@ -633,6 +633,16 @@ def test_a_start_from_before_the_hosts_last_boot_proves_nothing() -> None:
     assert kinds(scene(GONE, HAS, volumes=ON_NEW, details=before)) == [Send]
 
 
+def test_a_start_from_before_a_volume_was_away_proves_nothing() -> None:
+    assert ON_NEW[1].attachment
+    again = replace(ON_NEW[1], attachment=replace(ON_NEW[1].attachment, since=NOW - timedelta(seconds=30)))
+    early = replace(HAS, launched=NOW - timedelta(minutes=5))
+    before, since = (details(starts={NEW: (started(timedelta(seconds=ago)),)}) for ago in (31, 29))
+
+    assert kinds(scene(GONE, early, volumes=(ON_NEW[0], again), details=before)) == [Send]
+    assert Send not in kinds(scene(GONE, early, volumes=(ON_NEW[0], again), details=since))
+
+
 def test_a_database_that_recovers_is_told_and_asked_again() -> None:
     recovering = scene(GONE, HAS, volumes=ON_NEW, details=details(starts={NEW: (started(code=211),)}))
 

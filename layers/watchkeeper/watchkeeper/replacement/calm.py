@@ -95,7 +95,7 @@ def _forgive(scene: Scene, settings: Settings, host: Host) -> Plan:
     details = scene.details
     if details is None:
         return Plan(waits=(f"{host.id} is well again",))
-    moment = max(filter(None, (host.launched, retired_at(host))), default=scene.now)
+    moment = max(filter(None, (scene.began(host), retired_at(host))), default=scene.now)
     if scene.now - moment < FORGOTTEN or not details.is_reached.get(host.id):
         return Plan(waits=(f"{host.id} is well for two minutes",))
     sent = [one for one in details.starts.get(host.id, ()) if one.command == "start" and one.asked >= moment]

@@ -181,11 +181,11 @@ def _lacking(scene: Scene, target: Host) -> list[str]:
 
 def serve(scene: Scene, settings: Settings, target: Host) -> Plan:
     """All volumes are there: the database starts, its address follows if it may, and it is settled."""
-    details = scene.details
+    details, began = scene.details, scene.began(target)
     sent = [
         one
         for one in (details.starts.get(target.id, ()) if details else ())
-        if one.command == "start" and (target.launched is None or one.asked >= target.launched)
+        if one.command == "start" and (began is None or one.asked >= began)
     ]
     if not sent or not sent[-1].is_success:
         return _start(scene, settings, target, sent)

@@ -165,6 +165,11 @@ class Scene:
         """Since when it was started last."""
         return self.now - host.launched if host.launched else timedelta.max
 
+    def began(self, host: Host) -> datetime | None:
+        """When it was started last, or given the last of its volumes: of what runs there, older words say nothing."""
+        given = [one.attachment.since for one in self.volumes if one.attachment and one.attachment.host == host.id]
+        return max(filter(None, (host.launched, *given)), default=None)
+
     def number(self, host: Host) -> int | None:
         """The how-many-eth replacement of the settled host it is, by the token that AWS keeps; None if it is none."""
         return self._numbers().get(host.token)
