@@ -121,7 +121,7 @@ def test_each_step_is_told_at_its_time_with_its_reason_and_the_mail_as_it_was(de
     times = [step.after for step in death.outage.steps]
 
     assert [step.words.split()[0] for step in death.outage.steps] == [
-        "launches", "attaches", "has", "lets", "writes", "tells",
+        "launches", "attaches", "has", "lets", "tells", "writes",
     ]  # fmt: skip
     assert death.outage.woken < times[0]
     assert times == sorted(times)

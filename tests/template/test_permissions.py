@@ -193,4 +193,4 @@ def test_no_policy_of_aws_and_no_account_is_named(template: Template) -> None:
 def test_every_write_stands_in_the_decisions_with_its_scope(template: Template) -> None:
     rows = [line.split("|")[1] for line in Path("docs/decisions.md").read_text().splitlines() if line.startswith("| `")]
 
-    assert {action for _, action, _ in writes(template)} == set(re.findall("`([^`]+)`", "".join(rows)))
+    assert {action for _, action, _ in writes(template)} == set(re.findall(r"`(\w+:\w+)`", "".join(rows)))
