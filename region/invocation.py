@@ -171,8 +171,11 @@ OUTPUT = Output()
 
 
 def _replace_environment(environment: Mapping[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
+    """Each change is a call to the operating system, and a function that waits gives its own up ten times a second."""
+    now = dict(os.environ)
+    for name in now.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update({name: value for name, value in environment.items() if now.get(name) != value})
 
 
 def _environment(function: Function, region: str, request_id: str) -> dict[str, str]:
