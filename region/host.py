@@ -37,7 +37,8 @@ class Host:
     `refuses` (code, sentence) answers a freeze, `unfit` (sentence) and `start_fails` (how many times, or the sentence
     of each time) a start. `postgres` is set to False when PostgreSQL dies. `database` is what it lies on, if not on all
     that is asked for. `recovering`: how many seconds its crash recovery takes. `empty_cluster`: one of the image's runs
-    on the root disk. An agent that is `silent` takes commands and never answers.
+    on the root disk. An agent that is `silent` takes commands and never answers. `web`: whether a web server answers,
+    or the status with which it does; it starts when the agent does.
     """
 
     id: str = ""
@@ -55,6 +56,7 @@ class Host:
     standby: bool = False
     full_percent: int = 10
     warnings: tuple[str, ...] = ()
+    web: bool | int = True
     # -----
     on: bool = True
     hung: bool = False

@@ -23,6 +23,43 @@ class Outcome:
 Done = Callable[[Outcome], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How a balancer asks whether a target is well: HTTP with a path and the codes that say so, or TCP.
+
+    `port` is asked, or each target's own. A target is well after so many answers in a row, the first that it gets
+    counting as enough if `first_decides`, and not after so many failures.
+    """
+
+    protocol: str = "HTTP"
+    port: int | None = None
+    path: str = "/"
+    codes: str = "200"
+    interval_seconds: float = 30
+    timeout_seconds: float = 5
+    well_after: int = 5
+    unwell_after: int = 2
+    first_decides: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A place that requests are sent to; `host` is the instance that has its address, if one has.
+
+    One that is `draining` gets no new requests, and ends those that it has; nobody asks whether it is well.
+    """
+
+    address: str
+    port: int
+    host: str | None = None
+    draining: bool = False
+
+
+# What a check found that did not find a target well; a status of HTTP is another.
+REFUSED = "refused"
+TIMEOUT = "timeout"
+
+
 class Machines(Protocol):
     """Volumes, snapshots and hosts. Calls come from the thread that holds the baton; `done` is called in the kernel."""
 
@@ -85,3 +122,14 @@ class Machines(Protocol):
 
     def serving(self) -> Mapping[str, frozenset[str]]:
         """The hosts whose PostgreSQL takes writes now, each with its volumes: none, if it lies on the root disk."""
+
+    def balance(self, pool: str, check: Check, targets: Mapping[str, Target]) -> None:
+        """Let the balancer of this name have these targets, by name, from now on; without any it is no more.
+
+        A target that it had goes on as it was found, unless the check is another now.
+        """
+
+    def health(self, pool: str, ago: float = 0) -> Mapping[str, str | None]:
+        """What a balancer says of its targets by name, so many seconds ago if that is known: "" of one that is well,
+        None of one of which it does not know yet, else what the check found: REFUSED, TIMEOUT or a status of HTTP.
+        """

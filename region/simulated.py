@@ -10,6 +10,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from region.balancing import Balancers
 from region.freezing import Freeze, Freezing
 from region.host import Command, Disk, Host
 from region.servers import Servers, is_deceived
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from region.clock import Clock
-    from region.machines import Done
+    from region.machines import Check, Done, Target
 
 # From `running` to an agent that answers. It starts about when sshd does, which in the example of
 # https://www.daemonology.net/blog/2021-08-12-EC2-boot-time-benchmarking.html is 17.2 + 5.6 s.
@@ -43,11 +44,12 @@ class Simulated:
         self._random = random.Random(f"agents {seed}")
         self._freezing = Freezing(seed)
         self._starting = Starting(seed, self.servers, self._freezing.frozen)
+        self._balancers = Balancers(self.hosts)
         self._copies: dict[str, Disk] = {}
 
     def open(self, clock: Clock) -> None:
         """Take the region's clock."""
-        self._clock = self._freezing.clock = self._starting.clock = self.servers.clock = clock
+        self._clock = self._freezing.clock = self._starting.clock = self.servers.clock = self._balancers.clock = clock
 
     def close(self) -> None:
         """Nothing to remove."""
@@ -150,6 +152,14 @@ class Simulated:
         """The hosts whose PostgreSQL takes writes now, with its volumes: none, if it is an image's empty cluster."""
         hosts = self.hosts.values()
         return {one.id: one.served for one in hosts if self.servers.takes_writes(one) or is_deceived(one)}
+
+    def balance(self, pool: str, check: Check, targets: Mapping[str, Target]) -> None:
+        """Let a balancer have these targets."""
+        self._balancers.balance(pool, check, targets)
+
+    def health(self, pool: str, ago: float = 0) -> Mapping[str, str | None]:
+        """What it found of them."""
+        return self._balancers.health(pool, ago)
 
     # Clients
 
