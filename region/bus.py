@@ -74,6 +74,7 @@ class Bus:
         """Put an event of AWS's own, made by a function of region/events.py, on the bus."""
         if shape is events.instance_state:
             self.region.watch.moved(facts[0])
+            self.region.pools.moved(facts[0])
         self.put(shape(self.envelope(), *facts, **more))
 
     def envelope(self) -> Envelope:

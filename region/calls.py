@@ -31,14 +31,11 @@ if TYPE_CHECKING:
 
 READS = ("Describe", "Get", "List", "Head", "Search")
 # Elsewhere it is AccessDeniedException: https://docs.aws.amazon.com/sns/latest/api/CommonErrors.html and the others'.
-DENIED = {
-    "cloudwatch": "AccessDenied",
-    "ec2": "UnauthorizedOperation",
-    "route53": "AccessDenied",
-    "sns": "AuthorizationError",
-}
+DENIED = dict.fromkeys(("autoscaling", "cloudwatch", "elb", "elbv2", "route53"), "AccessDenied")
+DENIED |= {"ec2": "UnauthorizedOperation", "sns": "AuthorizationError"}
 # https://docs.aws.amazon.com/Route53/latest/APIReference/requests-rest-responses.html and the others' common errors
-THROTTLED = {"ec2": ("RequestLimitExceeded", 503), "sns": ("Throttling", 400), "route53": ("Throttling", 400)}
+THROTTLED = dict.fromkeys(("autoscaling", "elb", "elbv2", "route53", "sns"), ("Throttling", 400))
+THROTTLED["ec2"] = ("RequestLimitExceeded", 503)
 LOADER = Loader()  # service models, 0.2 s to read EC2's
 WARM: list[Session] = []  # sessions of regions that are closed: a client costs 0.02 s to make
 
@@ -240,7 +237,7 @@ class Wire:
 def serve(region: Region, response: Any) -> tuple[int, dict[str, str], bytes] | None:
     """The region's own answer to a request that moto's server took, for operations that have one."""
     model = get_service_model(response.boto3_service_name).operation_model(response._get_action())
-    is_json = model.service_model.metadata["protocol"] == "json"
+    is_json = model.service_model.resolved_protocol == "json"
     parameters = json.loads(response.body) if is_json else getattr(response, "params", None) or response._get_params()
     own = region.wire.answer(
         Call("http", region.clock.now(), response.boto3_service_name, model.name, parameters), model

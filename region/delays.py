@@ -34,6 +34,10 @@ class Delays:
     create_from_snapshot: Delay = (1, 5)
     attach_interface: Delay = (1, 4)
     detach_interface: Delay = (1, 10)
+    register_target: Delay = (2, 20)
+    """Of a target, until its load balancer asks whether it is well."""
+    forget_target: Delay = (30, 180)
+    """Until a load balancer deregisters an instance by itself that was terminated."""
     insync: Delay = (5, 60)
     """Of a change in Route 53, until all name servers have it, "generally within 60 seconds"; the first have it soon:
     https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html

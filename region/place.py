@@ -11,6 +11,7 @@ from moto.ssm.models import ssm_backends
 
 from region.bus import ACCOUNT
 from region.policies import PolicyError
+from region.tagging import balanced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,10 @@ class Place:
             raise PolicyError(f"no ARN is known for {resource_id}")
         return self.of(kind, resource_id)
 
+    def knows(self, resource_id: str) -> bool:
+        """Whether it is an EC2 resource of a known kind."""
+        return resource_id.partition("-")[0] in KINDS
+
     def of(self, kind: str, name: str = "*") -> str:
         """The ARN of an EC2 resource of this kind; one that is only to be has no name yet."""
         return f"arn:aws:ec2:{self.region}:{'' if kind in OF_NO_ACCOUNT else self.account}:{kind}/{name}"
@@ -75,6 +80,8 @@ def place(region: str) -> Place:
         return ec2_backends[ACCOUNT][region]
 
     def tags(name: str) -> Mapping[str, str]:
+        if ":elasticloadbalancing:" in name:
+            return balanced(region, name) or {}
         documents = ssm_backends[ACCOUNT][region]
         if name in documents._documents:
             return documents.list_tags_for_resource("Document", name)

@@ -16,7 +16,7 @@ Context = Mapping[str, Sequence[str]]
 
 # The keys that region/questions.py has values for.
 KEYS = re.compile(
-    r"aws:(ResourceTag|RequestTag)/.+|aws:TagKeys|ssm:resourceTag/.+|iam:PassedToService|cloudwatch:AlarmActions"
+    r"aws:(ResourceTag|RequestTag)/.+|aws:TagKeys|(elasticloadbalancing:R|ssm:r)esourceTag/.+|iam:PassedToService|cloudwatch:AlarmActions"
     r"|ec2:(Attribute|CreateAction|InstanceProfile|InstanceType|IsLaunchTemplateResource|LaunchTemplate|ParentSnapshot)"
     r"|kms:(GrantIsForAWSResource|ViaService)"
     r"|route53:ChangeResourceRecordSets(Actions|NormalizedRecordNames|RecordTypes)"

@@ -1,4 +1,4 @@
-"""Answers and errors of AWS as its services send them: XML for EC2 and Route 53, JSON for the others answered here."""
+"""Answers and errors of AWS as its services send them: XML for EC2, Route 53 and Query services, JSON for others."""
 
 from __future__ import annotations
 
@@ -41,16 +41,19 @@ def answer(body: bytes | str, status: int = 200, headers: Mapping[str, str] | No
 
 
 def write(operation: OperationModel, result: Mapping[str, Any]) -> AWSResponse:
-    """An operation's result, as EC2 and Route 53 (XML) or a JSON service sends it."""
-    if operation.service_model.protocol not in ("ec2", "rest-xml"):
+    """An operation's result, as EC2, Route 53 and Query services (XML) or a JSON service sends it."""
+    if operation.service_model.resolved_protocol not in ("ec2", "query", "rest-xml"):
         return answer(json.dumps(result, default=datetime.timestamp))
     shape = operation.output_shape
-    return answer(f"<{operation.name}Response>{_xml(shape, result) if shape else ''}</{operation.name}Response>")
+    body = _xml(shape, result) if shape else ""
+    if wrapper := shape and shape.serialization.get("resultWrapper"):
+        body = f"<{wrapper}>{body}</{wrapper}>"
+    return answer(f"<{operation.name}Response>{body}</{operation.name}Response>")
 
 
 def refuse(operation: OperationModel, code: str, message: str, status: int = 400) -> AWSResponse:
     """An error as the service sends it, whatever its protocol."""
-    protocol = operation.service_model.protocol
+    protocol = operation.service_model.resolved_protocol
     error = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     if protocol == "ec2":
         return answer(f"<Response><Errors>{error}</Errors></Response>", status)
@@ -69,7 +72,7 @@ def _xml(shape: Any, value: Any) -> str:
             for name in (members[key].serialization.get("name", key),)
         )
     if shape.type_name == "list":
-        name = shape.member.serialization.get("name", "item")
+        name = shape.member.serialization.get("name", "member")
         return "".join(f"<{name}>{_xml(shape.member, item)}</{name}>" for item in value)
     if shape.type_name == "timestamp":
         return str(value.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z")

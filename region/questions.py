@@ -19,7 +19,13 @@ Context = Callable[[Mapping[str, Any]], Mapping[str, Sequence[str]]]
 
 # Actions without a resource to name. A Describe of EC2 is one nearly always:
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/ec2-api-permissions.html
-UNSCOPED = "ssm:DescribeInstanceInformation ssm:GetCommandInvocation ssm:ListCommandInvocations"
+UNSCOPED = (
+    "autoscaling:DescribeAutoScalingGroups ssm:DescribeInstanceInformation ssm:GetCommandInvocation "
+    "ssm:ListCommandInvocations tag:GetResources"
+)
+DESCRIBES = ("ec2:Describe", "elasticloadbalancing:Describe")
+# How IAM calls services that boto3 calls otherwise.
+PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing", "resourcegroupstaggingapi": "tag"}
 NAMES = {"lambda:Invoke": "lambda:InvokeFunction"}  # of a permission that is not called as its operation
 # The key's value is the name in the query, without a plural.
 ATTRIBUTES = {"BlockDeviceMappings": "BlockDeviceMapping"}
@@ -27,10 +33,11 @@ ATTRIBUTES = {"BlockDeviceMappings": "BlockDeviceMapping"}
 
 def questions(place: Place, service: str, operation: str, parameters: Mapping[str, Any]) -> list[Ask]:
     """What a call asks IAM. Raises PolicyError for a call whose resources are not known here."""
-    action = NAMES.get(f"{service}:{operation}", f"{service}:{operation}")
+    named = f"{PREFIXES.get(service, service)}:{operation}"
+    action = NAMES.get(named, named)
     if known := ASKED.get(action):
         return known(place, action, parameters)
-    if action in UNSCOPED.split() or action in FREE or action.startswith("ec2:Describe"):
+    if action in UNSCOPED.split() or action in FREE or action.startswith(DESCRIBES):
         return [Ask(action, "*")]
     raise PolicyError(f"which resources {action} asks about is not known to region/questions.py")
 
@@ -144,6 +151,15 @@ def _changes(parameters: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
     }
 
 
+def _pool(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
+    """A call about a target group by its ARN, or a classic load balancer by its name."""
+    kind = "loadbalancer/" if "LoadBalancerName" in parameters else ""
+    named = parameters.get("TargetGroupArn") or parameters["LoadBalancerName"]
+    arn = place.arn("elasticloadbalancing", kind, named)
+    tags = place.tags(arn)
+    return [Ask(action, arn, {**tagged(tags), **tagged(tags, "elasticloadbalancing:ResourceTag/")})]
+
+
 def _log_stream(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
     name = f"{parameters['logGroupName']}:log-stream:{parameters['logStreamName']}"
     return [Ask(action, place.arn("logs", "log-group:", name))]
@@ -173,6 +189,10 @@ ASKED: Mapping[str, Question] = {
     "ssm:SendCommand": _send_command,
     "ssm:DescribeDocument": _named("ssm", "Name", "document/"),
     "ssm:GetDocument": _named("ssm", "Name", "document/"),
+    "elasticloadbalancing:DeregisterInstancesFromLoadBalancer": _pool,
+    "elasticloadbalancing:DeregisterTargets": _pool,
+    "elasticloadbalancing:RegisterInstancesWithLoadBalancer": _pool,
+    "elasticloadbalancing:RegisterTargets": _pool,
     "lambda:InvokeFunction": _named("lambda", "FunctionName", "function:"),
     "route53:ChangeResourceRecordSets": _in_zone("HostedZoneId", "hostedzone", _changes),
     "route53:GetChange": _in_zone("Id", "change"),

@@ -14,14 +14,19 @@ from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.core.models import botocore_stubber
 from moto.ec2.models import ec2_backends
+from moto.elb.models import elb_backends
+from moto.elbv2.models import elbv2_backends
 from moto.kms.models import kms_backends
 from moto.moto_api._internal import mock_random
+from moto.resourcegroupstaggingapi.models import resourcegroupstaggingapi_backends
 from moto.route53.models import route53_backends
 from moto.ssm.models import ssm_backends
 
 from region.addresses import Addresses, Route53
+from region.balancers import ELB, ELBv2, Tagging
 from region.bus import ACCOUNT, Bus
 from region.calls import Wire
+from region.classic import Classic
 from region.clock import Clock
 from region.cloudwatch import CloudWatch, Watch
 from region.delays import Delay, Delays, drawn
@@ -31,9 +36,12 @@ from region.keys import Keys
 from region.lambdas import Functions
 from region.mishaps import Mishaps
 from region.place import place
+from region.pools import Pools
 from region.served import Lambda
 from region.ssm import SSM, Commands
 from region.stacks import Stacks
+from region.tagging import Marks
+from region.targets import Targets
 from region.world import World, look
 
 if TYPE_CHECKING:
@@ -81,6 +89,10 @@ class Region(Mishaps):
         self.functions = Functions(self)
         self.stacks = Stacks(self)
         self.watch = Watch(self)
+        self.marks = Marks(self)
+        self.pools = Pools(self)
+        self.targets = Targets(self)
+        self.classic = Classic(self)
 
     def __enter__(self) -> Region:
         self._closing = contextlib.ExitStack()
@@ -99,13 +111,18 @@ class Region(Mishaps):
         self._closing.callback(self.clock.kill_all)  # which still counts in moto's metrics
         self.machines.open(self.clock)
         self._closing.callback(self.machines.close)
-        for name, own in self.ec2.answers().items():
-            self.wire.answers["ec2", name] = self.wire.alone(own)
-        for name, own in self.commands.answers().items():
-            self.wire.answers["ssm", name] = self.wire.alone(own)
-        for name, own in self.addresses.answers().items():
-            self.wire.answers["route53", name] = self.wire.alone(own)
-        self.wire.answers["cloudwatch", "DescribeAlarms"] = self.wire.alone(self.watch.describe)
+        answered: Mapping[str, Mapping[str, Callable[[Call], Mapping[str, Any]]]] = {
+            "cloudwatch": {"DescribeAlarms": self.watch.describe},
+            "ec2": self.ec2.answers(),
+            "elb": self.classic.answers(),
+            "elbv2": self.targets.answers(),
+            "resourcegroupstaggingapi": self.marks.answers(),
+            "route53": self.addresses.answers(),
+            "ssm": self.commands.answers(),
+        }
+        for service, answers in answered.items():
+            for name, own in answers.items():
+                self.wire.answers[service, name] = self.wire.alone(own)
         self.wire.answers["lambda", "Invoke"] = self.functions.answer_invoke
 
     def _take_over_moto(self) -> None:
@@ -113,8 +130,11 @@ class Region(Mishaps):
         own: dict[Any, type] = {
             cloudwatch_backends: type("CloudWatch", (CloudWatch,), {"home": self}),
             ec2_backends: type("EC2", (EC2,), {"home": self}),
+            elb_backends: type("ELB", (ELB,), {"home": self}),
+            elbv2_backends: type("ELBv2", (ELBv2,), {"home": self}),
             kms_backends: Keys,
             lambda_backends: type("Lambda", (Lambda,), {"home": self}),
+            resourcegroupstaggingapi_backends: type("Tagging", (Tagging,), {"home": self}),
             route53_backends: type("Route53", (Route53,), {"home": self}),
             ssm_backends: type("SSM", (SSM,), {"home": self}),
         }
