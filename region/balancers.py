@@ -14,7 +14,7 @@ from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 from moto.resourcegroupstaggingapi.responses import ResourceGroupsTaggingAPIResponse
 
 from region.calls import serve
-from region.targets import pool
+from region.groups import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -53,7 +53,7 @@ class Classic:
         self._region = region
         self._pools = region.pools
         self._marks = region.marks
-        region.pools.readers.append(self.read)
+        region.pools.kinds.append(self)
 
     def answers(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """The operations that are answered here, by name."""
@@ -70,6 +70,10 @@ class Classic:
     def read(self) -> Iterable[Pool]:
         """All of them as pools."""
         return map(self.pool, self._all().values())
+
+    def state(self, _: str, found: str) -> str:
+        """How DescribeInstanceHealth calls it."""
+        return SAID.get(found, ("OutOfService",))[0]
 
     def pool(self, balancer: Any) -> Pool:
         """A load balancer as a pool."""

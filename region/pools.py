@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from region.machines import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from region.machines import Check
     from region.region import Region
@@ -61,6 +61,16 @@ class Member:
 Members = dict[str, Member]
 
 
+class Kind(Protocol):
+    """A generation of load balancers."""
+
+    def read(self) -> Iterable[Pool]:
+        """All its pools."""
+
+    def state(self, key: str, found: str) -> str:
+        """How the service calls what was found of a target of this pool."""
+
+
 class Pools:
     """The members of all pools, by the pool's key, with what they were for readers that lag."""
 
@@ -68,11 +78,25 @@ class Pools:
         self._region = region
         self._members: dict[str, Members] = {}
         self._kept: dict[str, list[tuple[float, Members]]] = defaultdict(list)
-        self.readers: list[Callable[[], Iterable[Pool]]] = []
+        self.kinds: list[Kind] = []
 
     def all(self) -> Mapping[str, Pool]:
         """Every pool by its key."""
-        return {one.key: one for read in self.readers for one in read()}
+        return {one.key: one for kind in self.kinds for one in kind.read()}
+
+    def states(self) -> Mapping[str, Mapping[str, str]]:
+        """What each target is as its service calls it, by the pool's name and the target's.
+
+        A target is called by its id, and with its port if that is not the pool's own.
+        """
+        return {
+            pool.name: {
+                one.id if one.port == pool.port else name: kind.state(pool.key, self.find(pool, one))
+                for name, one in self.members(pool.key).items()
+            }
+            for kind in self.kinds
+            for pool in kind.read()
+        }
 
     def members(self, key: str, lag: float = 0) -> Mapping[str, Member]:
         """The members by name, as a reader sees them who is so many seconds behind."""

@@ -8,37 +8,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from moto.awslambda.models import lambda_backends
-from moto.cloudwatch.models import cloudwatch_backends
-from moto.core.base_backend import BackendDict
-from moto.core.model_instances import reset_model_data
-from moto.core.models import botocore_stubber
 from moto.ec2.models import ec2_backends
-from moto.elb.models import elb_backends
-from moto.elbv2.models import elbv2_backends
-from moto.kms.models import kms_backends
-from moto.moto_api._internal import mock_random
-from moto.resourcegroupstaggingapi.models import resourcegroupstaggingapi_backends
-from moto.route53.models import route53_backends
-from moto.ssm.models import ssm_backends
 
-from region.addresses import Addresses, Route53
-from region.balancers import ELB, ELBv2, Tagging
+from region.addresses import Addresses
+from region.backends import take_over
 from region.bus import ACCOUNT, Bus
 from region.calls import Wire
 from region.classic import Classic
 from region.clock import Clock
-from region.cloudwatch import CloudWatch, Watch
+from region.cloudwatch import Watch
 from region.delays import Delay, Delays, drawn
-from region.ec2 import EC2
 from region.faults import Faults
-from region.keys import Keys
 from region.lambdas import Functions
 from region.mishaps import Mishaps
 from region.place import place
 from region.pools import Pools
-from region.served import Lambda
-from region.ssm import SSM, Commands
+from region.ssm import Commands
 from region.stacks import Stacks
 from region.tagging import Marks
 from region.targets import Targets
@@ -49,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from region.calls import Call
+    from region.ec2 import EC2
     from region.machines import Machines
     from region.process import Process
 
@@ -107,7 +93,7 @@ class Region(Mishaps):
         self.clock.open()
         self._closing.callback(self.clock.close)
         self._closing.callback(self.wire.close)
-        self._take_over_moto()
+        take_over(self, self._closing)
         self._closing.callback(self.clock.kill_all)  # which still counts in moto's metrics
         self.machines.open(self.clock)
         self._closing.callback(self.machines.close)
@@ -124,30 +110,6 @@ class Region(Mishaps):
             for name, own in answers.items():
                 self.wire.answers[service, name] = self.wire.alone(own)
         self.wire.answers["lambda", "Invoke"] = self.functions.answer_invoke
-
-    def _take_over_moto(self) -> None:
-        """Swap the classes of moto's backends, and draw ids and botocore's waits from the seed."""
-        own: dict[Any, type] = {
-            cloudwatch_backends: type("CloudWatch", (CloudWatch,), {"home": self}),
-            ec2_backends: type("EC2", (EC2,), {"home": self}),
-            elb_backends: type("ELB", (ELB,), {"home": self}),
-            elbv2_backends: type("ELBv2", (ELBv2,), {"home": self}),
-            kms_backends: Keys,
-            lambda_backends: type("Lambda", (Lambda,), {"home": self}),
-            resourcegroupstaggingapi_backends: type("Tagging", (Tagging,), {"home": self}),
-            route53_backends: type("Route53", (Route53,), {"home": self}),
-            ssm_backends: type("SSM", (SSM,), {"home": self}),
-        }
-        for backends, backend in own.items():
-            self._closing.callback(setattr, backends, "backend", backends.backend)
-            backends.backend = backend
-        self._closing.callback(random.setstate, random.getstate())
-        random.seed(self.seed)
-        mock_random.seed(self.seed)
-        # What `mock_aws` does, but for the library `requests`, which takes twenty milliseconds and is not used here.
-        _empty_moto()
-        botocore_stubber.enabled = True
-        self._closing.callback(_empty_moto)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -233,6 +195,11 @@ class Region(Mishaps):
         """The address that clients find under a name now; see region/addresses.py."""
         return self.addresses.resolve(name)
 
+    def pool(self, name: str) -> Mapping[str, str]:
+        """The state of each target of a target group or a classic load balancer; see region/pools.py."""
+        states = self.pools.states()
+        return states[name] if name in states else states[f"classic-{name}"]
+
     @property
     def notices(self) -> Sequence[tuple[str, str]]:
         """What was published to topics: subject and text, oldest first."""
@@ -241,13 +208,3 @@ class Region(Mishaps):
     def queue(self, name: str) -> list[dict[str, Any]]:
         """The messages that wait in a queue, oldest first."""
         return self.bus.queue(name)
-
-
-def _empty_moto() -> None:
-    """Drop all state. moto's own reset builds each backend anew before it drops it, and some build others in turn."""
-    botocore_stubber.enabled = False
-    used: Any = BackendDict._instances  # type: ignore[misc]
-    for backends in used:
-        backends.clear()
-    used.clear()
-    reset_model_data()

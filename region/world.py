@@ -103,6 +103,14 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """A target group or classic load balancer, with the state of each target by its id, as its service calls it."""
+
+    name: str
+    targets: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Everything that matters."""
 
@@ -113,6 +121,7 @@ class World:
     alarms: tuple[Alarm, ...] = ()
     notices: tuple[Notice, ...] = ()
     writers: tuple[Writer, ...] = ()
+    pools: tuple[Pool, ...] = ()
 
     def plain(self) -> World:
         """The same without what differs between two runs of one history.
@@ -120,6 +129,7 @@ class World:
         An id becomes the place of the thing among those that there are (`host 2` was launched second), in tags, names
         and subjects too; so do the first addresses of hosts. Terminated hosts are left out, and what speaks of one says
         only that it is gone: a run may need more of them than another. Times become `a time`.
+        Targets that drain and those of hosts that are gone are left out too: they leave their pool by themselves.
         """
         names = self._names()
 
@@ -142,6 +152,7 @@ class World:
                     key=lambda one: (one.host, one.volumes),
                 )
             ),
+            pools=tuple(_said_of_pool(one, say) for one in self.pools),
         )
 
     def _names(self) -> Mapping[str, str]:
@@ -168,6 +179,11 @@ def _said_of_volume(one: Volume, say: Callable[[str], str]) -> Volume:
         tags=_said(one.tags, say),
         attachments=tuple(replace(attachment, host=say(attachment.host)) for attachment in one.attachments),
     )
+
+
+def _said_of_pool(one: Pool, say: Callable[[str], str]) -> Pool:
+    stay = [(say(target), state) for target, state in one.targets if state != "draining"]
+    return replace(one, targets=tuple(sorted(pair for pair in stay if not pair[0].startswith(GONE["i"]))))
 
 
 def _in_order(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
@@ -197,6 +213,7 @@ def look(region: Region, ignoring: Collection[str] = ()) -> World:
         alarms=tuple(Alarm(name, state) for name, state in sorted(region.watch.alarms.items())),
         notices=tuple(Notice(*one) for one in region.bus.notices(of_functions=True)),
         writers=tuple(Writer(host, tuple(sorted(on))) for host, on in sorted(_serving(region).items())),
+        pools=tuple(Pool(name, tuple(sorted(of.items()))) for name, of in sorted(region.pools.states().items())),
     )
 
 
