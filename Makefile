@@ -33,7 +33,7 @@ check: .venv/dev/.made .venv/sam/.made ## check everything that needs no running
 	$(SAM)/sam validate --lint
 
 # What tests/disks, tests/sam_local and the second half of the demo stand on. Debian alone is provided for.
-PACKAGES := debootstrap docker.io iproute2 postgresql postgresql-contrib procps python3-venv systemd tini util-linux xfsprogs
+PACKAGES := debootstrap docker.io haproxy iproute2 nginx-light postgresql postgresql-contrib procps python3-venv systemd tini util-linux xfsprogs
 
 system: ## (with sudo, on Debian) install the packages of the real-disk parts
 	@tools/install_packages $(PACKAGES)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-DISKS = ("mkfs.xfs", "losetup", "ip", "unshare", "tini", "pg_createcluster", "/lib/systemd/systemd")
+DISKS = ("mkfs.xfs", "losetup", "ip", "unshare", "tini", "pg_createcluster", "/lib/systemd/systemd", "haproxy", "nginx")
 
 
 def find_lack(commands: Iterable[str]) -> str | None:

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from region.disks import agent, kernel, servers, sweep
+from region.disks.balancer import Balancers
 from region.disks.instance import Instance
 from region.disks.kernel import Group
+from region.disks.network import Network
 from region.disks.volumes import Volumes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from region.clock import Clock
-    from region.machines import Done
+    from region.machines import Check, Done, Target
 
 USER_DATA = "/var/lib/cloud/instance/user-data"
 USER_DATA_LOG = "/var/log/cloud-init-output.log"
@@ -54,12 +56,16 @@ class Disks:
         self._group.path.mkdir()
         self.volumes = Volumes(self.base)
         self.volumes.open()
+        self.network = Network(Group(self._group.path / "network"))
+        self.network.open()
+        self.balancers = Balancers(self.network, self.base)
 
     def close(self) -> None:
         """Cut the power of what still runs, and remove everything."""
         for host in self.hosts.values():
             if host.is_running:
                 host.lose()
+        self.network.close()
         sweep.sweep(self.base)
         os.close(self._alive)
         self.guard.communicate()
@@ -116,6 +122,7 @@ class Disks:
         for volume, (node, _) in host.devices.items():
             host.devices[volume] = (node, self.volumes.device_of(volume))
         host.boot()
+        self.network.plug(host)
 
     def shutdown(self, instance_id: str) -> None:
         """Stop a host in order. One that hangs does not hear it: EC2 ends it in the end, as the power would."""
@@ -124,11 +131,13 @@ class Disks:
             self.power_cut(instance_id)
         elif host.is_running:
             host.shut_down()
+            self.network.unplug(host)
             self._release(host)
 
     def power_cut(self, instance_id: str) -> None:
         """Stop a host as a failing power supply does. It is paused first: after the instant nothing is acknowledged."""
         host = self.hosts[instance_id]
+        self.network.unplug(host)
         if host.is_running:
             host.group.pause()
             self.volumes.cut(host.devices)
@@ -137,12 +146,14 @@ class Disks:
         self._release(host)
 
     def hang(self, instance_id: str) -> None:
-        """Stop all of a host's processes, PostgreSQL's and the agent's among them."""
+        """Stop all of a host's processes, PostgreSQL's and the agent's among them, and nobody takes its packets."""
+        self.network.unplug(self.hosts[instance_id])
         self.hosts[instance_id].hang()
 
     def forget(self, instance_id: str) -> None:
         """Remove a host that is terminated."""
         host = self.hosts.pop(instance_id)
+        self.network.forget(host)
         if host.is_running:
             host.lose()
             host.kill()
@@ -198,6 +209,17 @@ class Disks:
         """By asking: each server that answers on a socket of Debian's is given a write, and says where it lies."""
         answers = {host.id: asked for host in self.hosts.values() if host.is_alive and (asked := servers.ask(host))}
         return {name: servers.volumes_below(self.hosts[name], numbers) for name, numbers in answers.items()}
+
+    def balance(self, pool: str, check: Check, targets: Mapping[str, Target]) -> None:
+        """Let the balancer of this name have these targets; a target's host is wired to the network for it."""
+        for target in targets.values():
+            if host := self.hosts.get(target.host or ""):
+                self.network.connect(host, target.address)
+        self.balancers.balance(pool, check, targets)
+
+    def health(self, pool: str, ago: float = 0) -> Mapping[str, str | None]:  # noqa: ARG002 what it said is not kept
+        """What a balancer says of its targets now."""
+        return self.balancers.health(pool)
 
     def _release(self, host: Instance) -> None:
         for volume in host.devices:

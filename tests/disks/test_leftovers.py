@@ -13,12 +13,13 @@ import pytest
 
 from region.disks import kernel, sweep
 
-# A run with a database's file system frozen, and somebody who waits for the thaw and cannot be killed.
+# A run with a balancer, a database's file system frozen, and somebody who waits for the thaw and cannot be killed.
 RUN = """
 import os, time
 from datetime import UTC, datetime
 from region.clock import Clock
 from region.disks import Disks
+from region.machines import Check, Target
 
 machines = Disks()
 machines.open(Clock(datetime.now(UTC), real=True))
@@ -30,6 +31,7 @@ for volume in ("vol-one", "vol-two"):
 host.call("for n in 1 2; do mkfs.xfs -q /dev/nvme${n}n1; mkdir /data$n; mount /dev/nvme${n}n1 /data$n; done")
 host.call("fsfreeze -f /data1")
 host.popen("touch", "/data1/waits")
+machines.balance("web", Check(), {"one": Target("172.31.0.9", 80, host.id)})
 print(machines.base, machines.guard.pid, os.readlink(f"/proc/{host.pid}/ns/mnt"), flush=True)
 time.sleep(100)
 """
