@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 OF_HOSTS = ("instance-status.status", "system-status.status")
 OF_VOLUMES = "attached-ebs-status.status"
 
+# What a check says that does not say ok, of an instance that runs.
+NOT_OK = ("impaired", "initializing", "insufficient-data")
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -62,6 +65,19 @@ def find_impaired(ec2: EC2Client, zone: str | None = None, *, volumes: bool = Fa
     found: dict[str, Check] = {}
     for name in (*OF_HOSTS, *([OF_VOLUMES] if volumes else [])):
         found |= _find(ec2, [{"Name": name, "Values": ["impaired"]}, *where])
+    return found
+
+
+def find_unwell(ec2: EC2Client) -> dict[str, str]:
+    """What EC2 says of the running instances whose two checks do not both say ok, by id: the worse of the two."""
+    found: dict[str, str] = {}
+    for name in OF_HOSTS:
+        pages = ec2.get_paginator("describe_instance_status").paginate(
+            Filters=[{"Name": name, "Values": list(NOT_OK)}], PaginationConfig={"PageSize": 1000}
+        )
+        for one in (one for page in pages for one in page["InstanceStatuses"]):
+            said = {one.get("InstanceStatus", {}).get("Status"), one.get("SystemStatus", {}).get("Status")}
+            found[one["InstanceId"]] = next(word for word in NOT_OK if word in said)
     return found
 
 

@@ -57,6 +57,7 @@ class Host:
     type: str = ""
     is_spot: bool = False
     is_managed: bool = False
+    vpc: str = ""
 
     @property
     def application(self) -> str:
@@ -95,6 +96,7 @@ class Host:
             instance.get("InstanceType", ""),
             instance.get("InstanceLifecycle") == "spot",
             instance.get("Operator", {}).get("Managed", False),
+            instance.get("VpcId", ""),
         )
 
 
@@ -120,10 +122,31 @@ def find_claiming(ec2: EC2Client, applications: Sequence[str]) -> list[Host]:
     return _find(ec2, *_claiming(applications))
 
 
-def _claiming(applications: Sequence[str]) -> list[FilterTypeDef]:
+def find_web_nodes(ec2: EC2Client, applications: Sequence[str]) -> list[Host]:
+    """The instances that are tagged as web nodes of these applications, those that are gone too."""
+    return _find(ec2, *_claiming(applications, tags.WEB_NODE))
+
+
+def find_taken(ec2: EC2Client, addresses: Sequence[str]) -> set[tuple[str, str]]:
+    """Which of these private addresses a network interface has now, whosever it is, each with its VPC."""
+    taken: set[tuple[str, str]] = set()
+    for start in range(0, len(addresses), 200):
+        pages = ec2.get_paginator("describe_network_interfaces").paginate(
+            Filters=[{"Name": "addresses.private-ip-address", "Values": list(addresses[start : start + 200])}]
+        )
+        taken |= {
+            (one.get("VpcId", ""), address.get("PrivateIpAddress", ""))
+            for page in pages
+            for one in page["NetworkInterfaces"]
+            for address in one.get("PrivateIpAddresses", [])
+        }
+    return taken
+
+
+def _claiming(applications: Sequence[str], role: str = tags.DATABASE_HOST) -> list[FilterTypeDef]:
     return [
         {"Name": f"tag:{tags.APPLICATION}", "Values": list(applications)},
-        {"Name": f"tag:{tags.ROLE}", "Values": [tags.DATABASE_HOST]},
+        {"Name": f"tag:{tags.ROLE}", "Values": [role]},
     ]
 
 
