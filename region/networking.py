@@ -1,4 +1,4 @@
-"""Records and network interfaces, as CloudFormation creates them."""
+"""Records, network interfaces and security groups, as CloudFormation creates them."""
 
 from __future__ import annotations
 
@@ -46,3 +46,28 @@ def network_interface_attachment(stack: Stack, name: str, given: Mapping[str, An
 
     stack.wait(is_attached, f"{name} did not become attached")
     return Made(made, {"AttachmentId": made})
+
+
+def security_group(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
+    """AWS::EC2::SecurityGroup, with rules for what comes in."""
+    only(given, "GroupName GroupDescription SecurityGroupIngress VpcId Tags", name)
+    group = given.get("GroupName") or stack.physical(name, 255)
+    where = {"VpcId": given["VpcId"]} if "VpcId" in given else {}
+    if given.get("Tags"):
+        where["TagSpecifications"] = [{"ResourceType": "security-group", "Tags": given["Tags"]}]
+    described = {"GroupName": group, "Description": given["GroupDescription"]}
+    made = stack.call("ec2", "CreateSecurityGroup", **described, **where)["GroupId"]
+    for rule in given.get("SecurityGroupIngress", []):
+        only(rule, "CidrIp Description FromPort IpProtocol SourceSecurityGroupId ToPort", name)
+        stack.call("ec2", "AuthorizeSecurityGroupIngress", GroupId=made, IpPermissions=[_permission(rule)])
+    return Made(made, {"GroupId": made})
+
+
+def _permission(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    said = {"Description": rule["Description"]} if "Description" in rule else {}
+    permission = {key: rule[key] for key in ("FromPort", "IpProtocol", "ToPort") if key in rule}
+    if "CidrIp" in rule:
+        permission["IpRanges"] = [{"CidrIp": rule["CidrIp"], **said}]
+    if "SourceSecurityGroupId" in rule:
+        permission["UserIdGroupPairs"] = [{"GroupId": rule["SourceSecurityGroupId"], **said}]
+    return permission

@@ -196,9 +196,9 @@ class Region(Mishaps):
         return self.addresses.resolve(name)
 
     def pool(self, name: str) -> Mapping[str, str]:
-        """The state of each target of a target group or a classic load balancer; see region/pools.py."""
-        states = self.pools.states()
-        return states[name] if name in states else states[f"classic-{name}"]
+        """The state of each target of a target group, by its name or ARN, or of a classic load balancer, by its name."""
+        named = {key: one.name for key, one in self.pools.all().items()}
+        return self.pools.states()[named.get(name, name)]
 
     @property
     def notices(self) -> Sequence[tuple[str, str]]:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from region import networking, roles, serverless
+from region import load_balancers, networking, roles, serverless
 from region.parameters import only
 from region.stacks import Made, Stack
 
@@ -77,15 +77,6 @@ def _document(stack: Stack, name: str, given: Properties) -> Made:
     return Made(document)
 
 
-def _security_group(stack: Stack, name: str, given: Properties) -> Made:
-    only(given, "GroupName GroupDescription VpcId Tags", name)
-    group = given.get("GroupName") or stack.physical(name, 255)
-    where = {"VpcId": given["VpcId"]} if "VpcId" in given else {}
-    described = {"GroupName": group, "Description": given["GroupDescription"], **_tagged("security-group", given)}
-    made = stack.call("ec2", "CreateSecurityGroup", **described, **where)["GroupId"]
-    return Made(made, {"GroupId": made})
-
-
 def _launch_template(stack: Stack, name: str, given: Properties) -> Made:
     only(given, "LaunchTemplateName LaunchTemplateData TagSpecifications VersionDescription", name)
     arguments = {"LaunchTemplateName": stack.physical(name, 128), **given}
@@ -153,9 +144,13 @@ CREATORS: Mapping[str, Callable[[Stack, str, Properties], Made]] = {
     "AWS::EC2::LaunchTemplate": _launch_template,
     "AWS::EC2::NetworkInterface": networking.network_interface,
     "AWS::EC2::NetworkInterfaceAttachment": networking.network_interface_attachment,
-    "AWS::EC2::SecurityGroup": _security_group,
+    "AWS::EC2::SecurityGroup": networking.security_group,
     "AWS::EC2::Volume": _volume,
     "AWS::EC2::VolumeAttachment": _attachment,
+    "AWS::ElasticLoadBalancing::LoadBalancer": load_balancers.classic,
+    "AWS::ElasticLoadBalancingV2::Listener": load_balancers.listener,
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": load_balancers.load_balancer,
+    "AWS::ElasticLoadBalancingV2::TargetGroup": load_balancers.target_group,
     "AWS::Events::Rule": serverless.rule,
     "AWS::IAM::InstanceProfile": roles.instance_profile,
     "AWS::IAM::ManagedPolicy": roles.managed_policy,

@@ -120,9 +120,13 @@ class Stack:
         return str(self.client("ec2").describe_images(Owners=["amazon"])["Images"][0]["ImageId"])
 
     def choose(self, parameter_type: str) -> str | None:
-        """What a person would pick in the console's list, which is the first: a new account has default subnets."""
-        first = self.client("ec2").describe_subnets()["Subnets"][0]
-        return {"AWS::EC2::Subnet::Id": first["SubnetId"], "AWS::EC2::VPC::Id": first["VpcId"]}.get(parameter_type)
+        """What a person would pick in the console's list: a new account has default subnets, one in each zone."""
+        first, second, *_ = self.client("ec2").describe_subnets()["Subnets"]
+        return {
+            "AWS::EC2::Subnet::Id": first["SubnetId"],
+            "AWS::EC2::VPC::Id": first["VpcId"],
+            "List<AWS::EC2::Subnet::Id>": f"{first['SubnetId']},{second['SubnetId']}",
+        }.get(parameter_type)
 
 
 class Stacks:
