@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from moto.autoscaling.models import autoscaling_backends
 from moto.awslambda.models import lambda_backends
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.base_backend import BackendDict
@@ -24,6 +25,7 @@ from region.balancers import ELB, ELBv2, Tagging
 from region.cloudwatch import CloudWatch
 from region.ec2 import EC2
 from region.keys import Keys
+from region.scaling import AutoScaling
 from region.served import Lambda
 from region.ssm import SSM
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 def take_over(region: Region, closing: contextlib.ExitStack) -> None:
     """Swap the classes of moto's backends, and draw ids and botocore's waits from the seed."""
     own: dict[Any, type] = {
+        autoscaling_backends: type("AutoScaling", (AutoScaling,), {"home": region}),
         cloudwatch_backends: type("CloudWatch", (CloudWatch,), {"home": region}),
         ec2_backends: type("EC2", (EC2,), {"home": region}),
         elb_backends: type("ELB", (ELB,), {"home": region}),

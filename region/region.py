@@ -23,6 +23,7 @@ from region.lambdas import Functions
 from region.mishaps import Mishaps
 from region.place import place
 from region.pools import Pools
+from region.scaling import Groups
 from region.ssm import Commands
 from region.stacks import Stacks
 from region.tagging import Marks
@@ -79,6 +80,7 @@ class Region(Mishaps):
         self.pools = Pools(self)
         self.targets = Targets(self)
         self.classic = Classic(self)
+        self.groups = Groups(self)
 
     def __enter__(self) -> Region:
         self._closing = contextlib.ExitStack()
@@ -98,6 +100,7 @@ class Region(Mishaps):
         self.machines.open(self.clock)
         self._closing.callback(self.machines.close)
         answered: Mapping[str, Mapping[str, Callable[[Call], Mapping[str, Any]]]] = {
+            "autoscaling": self.groups.answers(),
             "cloudwatch": {"DescribeAlarms": self.watch.describe},
             "ec2": self.ec2.answers(),
             "elb": self.classic.answers(),
@@ -196,7 +199,7 @@ class Region(Mishaps):
         return self.addresses.resolve(name)
 
     def pool(self, name: str) -> Mapping[str, str]:
-        """The state of each target of a target group, by its name or ARN, or of a classic load balancer, by its name."""
+        """The state of each target of a pool: a target group's name or ARN, or a classic load balancer's name."""
         named = {key: one.name for key, one in self.pools.all().items()}
         return self.pools.states()[named.get(name, name)]
 
