@@ -92,6 +92,20 @@ def refs(node: Node) -> set[str]:
     return set().union(*(refs(one) for one in node)) if isinstance(node, list) else set()
 
 
+def each_rule_wakes_and_may(template: Template, name: str) -> None:
+    """Each rule of a function's section invokes that function alone, which permits it."""
+    rules = {rule: one for rule, one in template.of_type("AWS::Events::Rule").items() if rule.startswith(name)}
+    allowed = {
+        one["SourceArn"]["GetAtt"]
+        for one in template.of_type("AWS::Lambda::Permission").values()
+        if one["Principal"] == "events.amazonaws.com" and one["FunctionName"] == {"Ref": f"{name}Function"}
+    }
+    assert rules
+    assert allowed == {f"{rule}.Arn" for rule in rules}
+    for rule in rules.values():
+        assert [one["Arn"] for one in rule["Targets"]] == [{"GetAtt": f"{name}Function.Arn"}]
+
+
 @pytest.fixture(scope="session")
 def template() -> Template:
     text = Path("template.yaml").read_text()

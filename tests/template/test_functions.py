@@ -14,6 +14,7 @@ import pytest
 from tests.template.conftest import folder
 from watchkeeper.backup.settings import Settings as BackupSettings
 from watchkeeper.look import WORDS, Look
+from watchkeeper.registration.settings import Settings as RegistrationSettings
 from watchkeeper.replacement.settings import Settings as ReplacementSettings
 from watchkeeper.retention.settings import Settings as RetentionSettings
 from watchkeeper.status.settings import Settings as StatusSettings
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 
     from tests.template.conftest import Node, Template
 
-FUNCTIONS = ("SnapshotDatabase", "PruneSnapshots", "ReplaceDatabaseHost", "ShowStatus")
+FUNCTIONS = ("SnapshotDatabase", "PruneSnapshots", "ReplaceDatabaseHost", "RegisterWebNodes", "ShowStatus")
 # What is swept each minute is not tried again by anything else.
-SWEPT = "ReplaceDatabaseHost"
+SWEPT = ("ReplaceDatabaseHost", "RegisterWebNodes")
 SETTINGS: dict[str, Callable[..., object]] = {
     "SnapshotDatabase": BackupSettings.from_env,
     "PruneSnapshots": RetentionSettings.from_env,
     "ReplaceDatabaseHost": ReplacementSettings.from_env,
+    "RegisterWebNodes": RegistrationSettings.from_env,
     "ShowStatus": StatusSettings.from_env,
 }
 # The order within a function's section: the function, what wakes it, what permits that, its logs, its alarms.
@@ -145,22 +147,22 @@ def test_what_fails_for_good_or_comes_an_hour_late_goes_to_the_failure_queue(tem
     assert given["MaximumEventAgeInSeconds"] == 3600
     on_failure = given["DestinationConfig"]["OnFailure"]
     assert on_failure == {"Type": "SQS", "Destination": {"GetAtt": "FailureQueue.Arn"}}
-    assert [name for name, own in template.functions.items() if "EventInvokeConfig" in own] == [SWEPT]
+    assert [name for name, own in template.functions.items() if "EventInvokeConfig" in own] == list(SWEPT)
 
 
 def test_what_is_swept_each_minute_is_not_tried_again_and_an_event_of_the_last_minute_is_none(
     template: Template,
 ) -> None:
-    given = template.functions[SWEPT]
-
-    assert given["EventInvokeConfig"] == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+    for name in SWEPT:
+        given = template.functions[name]
+        assert given["EventInvokeConfig"] == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
     for target in (*woken_each_minute(template), *(one for _, rule in rules(template) for one in rule["Targets"])):
         assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
         assert target["DeadLetterConfig"] == {"Arn": {"GetAtt": "FailureQueue.Arn"}}
 
 
 def test_a_look_that_is_swept_has_time_to_end_by_itself(template: Template) -> None:
-    assert 60 < template.functions[SWEPT]["Timeout"] <= 120
+    assert all(60 < template.functions[name]["Timeout"] <= 120 for name in SWEPT)
 
 
 def test_functions_run_on_the_python_and_the_processor_that_are_promised(template: Template) -> None:
@@ -216,6 +218,7 @@ def test_what_is_done_by_itself_has_a_schedule_and_what_a_person_asks_for_has_no
 
     assert woken == [
         ("PruneSnapshotsFunction.Arn", "PruneSnapshotsDaily"),
+        ("RegisterWebNodesFunction.Arn", "RegisterWebNodesEachMinute"),
         ("ReplaceDatabaseHostFunction.Arn", "ReplaceDatabaseHostEachMinute"),
         ("SnapshotDatabaseFunction.Arn", "SnapshotDatabaseDaily"),
         ("SnapshotDatabaseFunction.Arn", "SnapshotDatabaseHourly"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/service-authorization/latest/reference/ lists no resource for these.
 WITHOUT_RESOURCES = re.compile(
+    r"(autoscaling|elasticloadbalancing):Describe\w+|tag:GetResources|"
     r"ec2:Describe(?!InstanceAttribute)[A-Z]\w+|ssm:(GetCommandInvocation|DescribeInstanceInformation|ListCommandInvocations)"
 )
 READ = re.compile(r"[a-z0-9]+:(Describe|Get|List)\w+")

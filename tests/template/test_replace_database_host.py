@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.template.conftest import listed
+from tests.template.conftest import each_rule_wakes_and_may, listed
 
 if TYPE_CHECKING:
     from tests.template.conftest import Node, Template
@@ -62,12 +62,7 @@ def test_an_instance_that_ends_or_begins_wakes_it(template: Template) -> None:
 
 
 def test_each_rule_wakes_it_and_may(template: Template) -> None:
-    permissions = template.of_type("AWS::Lambda::Permission").values()
-
-    allowed = {one["SourceArn"]["GetAtt"] for one in permissions if one["Principal"] == "events.amazonaws.com"}
-    assert allowed == {f"{name}.Arn" for name in template.of_type("AWS::Events::Rule")}
-    for rule in template.of_type("AWS::Events::Rule").values():
-        assert [one["Arn"] for one in rule["Targets"]] == [{"GetAtt": f"{NAME}Function.Arn"}]
+    each_rule_wakes_and_may(template, NAME)
 
 
 def test_alarms_of_people_may_wake_it_too_if_they_are_of_this_account(template: Template) -> None:
@@ -75,9 +70,9 @@ def test_alarms_of_people_may_wake_it_too_if_they_are_of_this_account(template: 
         one
         for one in template.of_type("AWS::Lambda::Permission").values()
         if one["Principal"] == "lambda.alarms.cloudwatch.amazonaws.com"
+        and one["FunctionName"] == {"Ref": f"{NAME}Function"}
     ]
 
-    assert given["FunctionName"] == {"Ref": f"{NAME}Function"}
     assert given["SourceAccount"] == {"Ref": "AWS::AccountId"}
 
 

@@ -1,4 +1,4 @@
-"""The runbook has an entry for each reason for which a host is not replaced."""
+"""The runbook has an entry for each reason for which a host is not replaced, or a pool not kept."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from tests.template.conftest import Template
 
 RUNBOOK = Path("docs/runbook.md").read_text()
-PACKAGE = Path("layers/watchkeeper/watchkeeper/replacement")
+PACKAGES = [Path("layers/watchkeeper/watchkeeper", name) for name in ("replacement", "registration")]
 
 
 def refusals() -> Iterator[str]:
     """The names of all refusals, as the code makes them."""
-    for path in PACKAGE.glob("*.py"):
+    for path in (path for package in PACKAGES for path in package.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal":
                 assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno} has no name that can be read"
