@@ -81,7 +81,7 @@ class Classic:
         zones = {*balancer.availability_zones, *(ec2.get_subnet(one).availability_zone for one in balancer.subnets)}
         draining = balancer.attributes["connection_draining"]
         is_on = str(draining.get("enabled", draining.get("Enabled"))).lower() == "true"
-        seconds = float(draining.get("timeout", draining.get("Timeout", 300))) if is_on else 0.0
+        seconds = float(draining.get("Timeout", draining.get("timeout", 300))) if is_on else 0.0
         port = int(balancer.listeners[0].instance_port) if balancer.listeners else 80
         return Pool(balancer.name, f"classic-{balancer.name}", _check(balancer), port, frozenset(zones), seconds)
 

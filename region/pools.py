@@ -123,8 +123,9 @@ class Pools:
         for name in {f"{target}:{port}" for target, port in targets}:
             if name in members and members[name].until is None:
                 members[name] = replace(members[name], until=until)
-        if self._change(pool.key, members):
+        if self._change(pool.key, members) and pool.drain_seconds:
             self._region.clock.at(until, partial(self._end, pool.key))
+        self._end(pool.key)
 
     def remove(self, pool: Pool) -> None:
         """The pool is no more."""
@@ -163,8 +164,8 @@ class Pools:
         for name, one in members.items():
             host = holders.get(one.id)
             address = (*ec2.reached_at(host), "")[0] if host and _is_instance(one.id) else one.id
-            off = host is not None and self._state_of(host, 0) in (STOPPED, TERMINATED)
-            if one.ready <= now and not off:
+            is_off = _is_instance(one.id) and self._state_of(one.id, 0) in (STOPPED, TERMINATED)
+            if one.ready <= now and not is_off:
                 targets[name] = Target(address, one.port, host, draining=one.until is not None)
         return targets
 
