@@ -15,8 +15,8 @@ from region.disks.balancer import PORT
 if TYPE_CHECKING:
     from region.disks import Disks
 
-# Four of them ask, each for itself: nine requests of ten on a connection that is kept, and nothing is tried again. What
-# a request came to is told in a line: when it began and ended, the node that answered, and the failure, if it is one.
+# Four of them ask, each for itself: nine requests of ten on a connection that is kept, and nothing is tried again. They
+# tell of each in a line: when it began and ended, the node that its page names, and the failure, if it is one.
 PROGRAM = """
 import http.client, sys, threading, time
 
@@ -26,8 +26,8 @@ over = threading.Event()
 def ask(connection):
     connection.request("GET", path)
     answer = connection.getresponse()
-    answer.read()
-    return answer.getheader("X-Node", "-"), "" if answer.status == 200 else str(answer.status)
+    node = answer.read().decode().split()[0]
+    return ("-", str(answer.status)) if answer.status != 200 else (node, "")
 
 def run():
     connection, asked = None, 0
