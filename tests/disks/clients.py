@@ -54,8 +54,8 @@ over.set()
 for thread in threads:
     thread.join()
 """
-TIMEOUT_SECONDS = 3
-MOST_SECONDS = 30
+TIMEOUT_SECONDS = 10
+MOST_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,12 +72,12 @@ def test_a_target_gets_no_request_before_it_was_found_well(machines: Disks, node
 def test_a_new_target_is_well_after_one_answer_only_if_the_first_decides(
     machines: Disks, nodes: list[Instance]
 ) -> None:
-    slow = replace(CHECK, interval_seconds=100)
+    slow = replace(CHECK, interval_seconds=20, well_after=10)
 
     balance(machines, nodes, check=slow)
-    assert kernel.until(lambda: set(health(machines).values()) == {""}, seconds=1.9)
+    assert kernel.until(lambda: set(health(machines).values()) == {""}, seconds=1.5)
     balance(machines, nodes, check=replace(slow, first_decides=False))
-    assert not kernel.until(lambda: "" in health(machines).values(), seconds=1.5)
+    assert not kernel.until(lambda: "" in health(machines).values(), seconds=1)
 
 
 def test_what_the_check_finds_is_said_in_its_words(machines: Disks, nodes: list[Instance]) -> None:

@@ -23,7 +23,7 @@ FUNCTION = "register_web_nodes"
 RETIRED = "watchkeeper:retired"
 NODES = 3
 DRAIN_SECONDS = 2  # the slow page takes one
-MOST_SECONDS = 30
+MOST_SECONDS = 60
 
 
 class Nodes:
@@ -136,11 +136,11 @@ def test_a_node_whose_power_is_cut_drops_requests_and_is_taken_out_and_comes_bac
 ) -> None:
     dead = min(whole)
     with Clients(nodes.machines, nodes.pool, web.SLOW) as clients:
-        clients.wait(NODES * 4)
+        clients.wait(NODES)
         nodes.region.power_cut(dead)
         nodes.look(lambda: dead not in nodes.states())
         out = clients.now()
-        clients.wait(NODES * 4)
+        clients.wait(NODES * 2)
     assert clients.failed
     assert clients.served_since(out) == whole - {dead}
 
@@ -161,7 +161,7 @@ def test_a_node_whose_nginx_dies_is_left_to_the_check_of_the_balancer(nodes: Nod
     nodes.region.calls.clear()
     with Clients(nodes.machines, nodes.pool) as clients:
         clients.wait(50)
-        nodes.host(sick).call("service nginx stop")
+        nodes.host(sick).call("pkill -KILL -x nginx")
         wait(nodes.region, lambda: nodes.states()[sick] == "unhealthy", minutes(1))
         out = clients.now()
         nodes.region.invoke(FUNCTION, {})
