@@ -52,6 +52,7 @@ def main() -> None:
             signal.signal(number, stop)
         region.deploy(ROOT / "template.yaml")
         application = region.deploy(ROOT / "examples/smallpayroll.yaml")
+        region.deploy(ROOT / "examples/smallpayroll_web.yaml")
         server = make_server(
             arguments.host, arguments.port, _InThisRegion(region.name), threaded=True, request_handler=_Quiet
         )

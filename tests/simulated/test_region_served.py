@@ -62,3 +62,25 @@ def test_a_served_region_has_the_application_and_the_functions_in_it(
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
+
+
+def test_what_the_region_answers_itself_of_load_balancers_it_answers_over_http(
+    served: tuple[subprocess.Popen[str], dict[str, Any]],
+) -> None:
+    _, variables = served
+    tagging, elbv2, elb = (client(name, variables) for name in ("resourcegroupstaggingapi", "elbv2", "elb"))
+    wanted = [{"Key": "watchkeeper:role", "Values": ["web-pool"]}]
+    (pool,) = (one["ResourceARN"] for one in tagging.get_resources(TagFilters=wanted)["ResourceTagMappingList"])
+    nodes = [
+        one["Instances"][0]["InstanceId"]
+        for one in client("ec2", variables).describe_instances()["Reservations"]
+        if "web-node" in str(one)
+    ]
+
+    elbv2.register_targets(TargetGroupArn=pool, Targets=[{"Id": one} for one in nodes])
+
+    health = elbv2.describe_target_health(TargetGroupArn=pool)["TargetHealthDescriptions"]
+    assert {one["Target"]["Id"] for one in health} == set(nodes)
+    assert {one["TargetHealth"]["State"] for one in health} <= {"initial", "healthy"}
+    assert elb.describe_load_balancers()["LoadBalancerDescriptions"] == []
+    assert client("autoscaling", variables).describe_auto_scaling_groups()["AutoScalingGroups"] == []
