@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from watchkeeper.runtime import Event, Report
 
-# Publish has no token, so it is sent once.
+# A notice is claimed once and published once: a call whose answer is lost is no answer, and is not repeated.
 ANSWER_SECONDS = 15
 
 
@@ -28,6 +28,7 @@ def handler(event: Event, context: LambdaContext) -> Report:  # noqa: ARG001 a l
     """Answers who is in each pool, who joins and leaves, and what was done about it and why."""
     look = Look.from_event(event, now())
     settings = Settings.from_env(os.environ)
+    single = once(ANSWER_SECONDS)
     clients = Clients(
         boto3.client("ec2", config=BOTO),
         Balancers(
@@ -36,7 +37,7 @@ def handler(event: Event, context: LambdaContext) -> Report:  # noqa: ARG001 a l
             boto3.client("resourcegroupstaggingapi", config=BOTO),
             boto3.client("autoscaling", config=BOTO),
         ),
-        boto3.client("logs", config=BOTO),
-        boto3.client("sns", config=once(ANSWER_SECONDS)),
+        boto3.client("logs", config=single),
+        boto3.client("sns", config=single),
     )
     return serve(clients, settings, look)

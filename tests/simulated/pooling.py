@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import re
+import shutil
+import tempfile
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,19 +44,30 @@ def open_region(
 ) -> Iterator[Region]:
     """Nodes that have run for a while, and one pool of each kind, named after it, without members. Nothing wakes it."""
     with Region(Simulated(seed=seed), seed=seed, delays=QUICK) as region:
-        region.deploy(
-            "template.yaml",
-            Email="a@example.com",
-            ReplaceDatabaseHosts="false",
-            RegisterWebNodes=str(sweeps).lower(),
-            **parameters,
-        )
+        region.deploy(template(), Email="a@example.com", RegisterWebNodes=str(sweeps).lower(), **parameters)
         region.bus.deliveries = drop
         for kind in kinds:
             add_pool(region, kind)
         launch(region, nodes)
         region.calls.clear()
         yield region
+
+
+@cache
+def template() -> Path:
+    """What all functions share, and the section of this one: making all of the template takes most of a test's time."""
+    text = Path("template.yaml").read_text(encoding="utf-8")
+    head, _, rest = text.partition("\nResources:\n")
+    sections = re.split(
+        r"^  # (?=What all functions share$|[a-z_]+$)", rest.partition("\nOutputs:\n")[0], flags=re.MULTILINE
+    )
+    kept = [one for one in sections if one.startswith(("What all functions share\n", f"{FUNCTION}\n"))]
+    lines = [line for one in kept for line in one.splitlines()[1:] if "ReplaceDatabaseHost" not in line]
+    resources = re.sub(r"(CodeUri|ContentUri|Location): ", rf"\1: {Path.cwd()}/", "\n".join(lines))
+    made = Path(tempfile.mkdtemp(), "template.yaml")
+    atexit.register(shutil.rmtree, made.parent)
+    made.write_text(f"{head}\nResources:\n{resources}\n", encoding="utf-8")
+    return made
 
 
 def words(application: str, role: str) -> list[dict[str, str]]:
@@ -61,7 +77,14 @@ def words(application: str, role: str) -> list[dict[str, str]]:
     ]
 
 
-def launch(region: Region, count: int = 1, application: str = APPLICATION, role: str = "web-node") -> list[str]:
+def launch(
+    region: Region,
+    count: int = 1,
+    application: str = APPLICATION,
+    role: str = "web-node",
+    wait: bool = True,
+    ip: str | None = None,
+) -> list[str]:
     """So many nodes, once their checks pass."""
     if not count:
         return []
@@ -71,8 +94,10 @@ def launch(region: Region, count: int = 1, application: str = APPLICATION, role:
         MaxCount=count,
         SubnetId=subnets(region)[0],
         TagSpecifications=[{"ResourceType": "instance", "Tags": words(application, role)}],
+        **({"PrivateIpAddress": ip} if ip else {}),
     )
-    region.run(at_most=minutes(1.5))
+    if wait:
+        region.run(at_most=minutes(1.5))
     return [one["InstanceId"] for one in made["Instances"]]
 
 

@@ -141,6 +141,12 @@ def test_a_node_that_is_only_draining_joins_again() -> None:
     assert joins(care(node(A), pool((A, "draining")))) == [Target(A, 8080)]
 
 
+def test_an_address_that_is_draining_has_to_leave_before_it_joins_again() -> None:
+    found = care(node(A), pool((node(A).address, "draining"), kind="ip"))
+
+    assert (joins(found), found.left) == ([], {A: "its address has yet to leave"})
+
+
 # Who leaves
 
 

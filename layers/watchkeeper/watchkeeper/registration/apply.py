@@ -34,7 +34,7 @@ OF_ONE = ("InvalidInstanceID.NotFound", "InvalidID")
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Whom a look asks and through whom it acts; `sns` sends once."""
+    """Whom a look asks and through whom it acts; `logs` and `sns` send once."""
 
     ec2: EC2Client
     balancers: Balancers

@@ -77,10 +77,9 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The applications that have pools, the names of those that have web nodes, and what was not read."""
+    """The applications that have pools, and what was not read of them."""
 
     scenes: tuple[Scene, ...]
-    names: frozenset[str] = frozenset()
     errors: tuple[Exception, ...] = ()
 
 
@@ -106,7 +105,7 @@ def observe(ec2: EC2Client, balancers: Balancers, names: Sequence[str], look: Lo
         )
         for name in sorted({one.application for one in found})
     )
-    return Fleet(tuple(scenes), frozenset(one.application for one in claiming), tuple(errors))
+    return Fleet(tuple(scenes), tuple(errors))
 
 
 def _read_members(balancers: Balancers, found: Sequence[Pool]) -> tuple[list[Pool], list[Exception]]:

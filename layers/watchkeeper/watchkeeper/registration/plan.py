@@ -55,7 +55,11 @@ def _care(scene: Scene, pool: Pool, settings: Settings) -> Care:
 def _register(scene: Scene, pool: Pool, there: set[str]) -> tuple[tuple[Change, ...], dict[str, str]]:
     """Of the nodes that are not in the pool those that shall be, and why the others stay out."""
     out = [one for one in scene.nodes if one.id not in there and one.state != "gone"]
+    draining = {one.target for one in pool.members if one.state == DRAINING}
     left = {one.id: reason for one in out if (reason := _stays_out(one, pool))}
+    if pool.kind == "ip":
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-register-targets.html
+        left |= {one.id: "its address has yet to leave" for one in out if _target(one, pool) in draining}
     joining = [one for one in out if one.id not in left]
     return tuple(Change(_target(one, pool), one.id, "it runs, and its checks pass") for one in joining), left
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper import applications, tags
-from watchkeeper.aws import hosts
+from watchkeeper.aws import hosts, pools
 from watchkeeper.aws.pools import HEALTHY
 from watchkeeper.errors import Refused, Skipped
 from watchkeeper.registration.apply import Done, apply
@@ -31,9 +32,9 @@ def serve(clients: Clients, settings: Settings, look: Look) -> Report:
     """
     names = _names(clients, settings, look)
     fleet = observe(clients.ec2, clients.balancers, names, look, now())
-    if look.application:
-        there = {one.application for one in fleet.scenes} | fleet.names
-        applications.refuse_unknown(look, there, there)
+    if look.application and not fleet.scenes:
+        others = [one.application for one in pools.find(clients.balancers, settings.watched)]
+        applications.refuse_unknown(look, (), others or [f"none: tag its target group {tags.ROLE}={tags.WEB_POOL}"])
     plans = [plan(scene, settings) for scene in fleet.scenes]
     done = [Done() if look.dry_run else apply(clients, settings, one) for one in plans]
     errors = [*fleet.errors, *(Refused(one.refusal.sentence) for one in plans if one.refusal)]
@@ -54,9 +55,12 @@ def _names(clients: Clients, settings: Settings, look: Look) -> list[str]:
 
 
 def _answer(found: Plan, done: Done, look: Look) -> dict[str, Any]:
-    pools = {care.pool.id: _pool(care, done, look) for care in found.cares}
+    names = Counter(care.pool.name for care in found.cares)
+    kept = {
+        care.pool.name if names[care.pool.name] == 1 else care.pool.id: _pool(care, done, look) for care in found.cares
+    }
     refused = {"refused": {found.refusal.name: found.refusal.sentence}} if found.refusal else {}
-    return {"application": found.application, "pools": pools, "told": done.told, **refused}
+    return {"application": found.application, "pools": kept, "told": done.told, **refused}
 
 
 def _pool(care: Care, done: Done, look: Look) -> dict[str, Any]:
