@@ -524,7 +524,7 @@ def test_calls_that_are_throttled_are_made_again(region: Region) -> None:
 def test_a_thousand_nodes_in_twenty_pools_take_a_few_dozen_calls() -> None:
     with open_region(nodes=0, kinds=()) as region:
         for number in range(20):
-            add_pool(region, name=f"pool-{number}", application=f"app-{number}")
+            add_pool(region, name=f"pool-{number}", application=f"app-{number}", used=False)
             launch(region, 50, application=f"app-{number}", wait=number == 19)
         region.calls.clear()
 
