@@ -298,6 +298,7 @@ def test_a_paused_pool_stays_exactly_as_it_is_and_the_others_go_on() -> None:
     found = planned(node(A, "gone"), node(B), held, pool((A, "unhealthy"), name="other"))
 
     paused, other = found.cares
+    assert [one.id for one, _ in paused.known()] == [A]
     assert (paused.register, paused.deregister) == ((), ())
     assert set(paused.left.values()) == {"the pool is paused (a release)"}
     assert (joins(other), leaves(other)) == ([Target(B, 8080)], [A])
@@ -446,6 +447,12 @@ def test_a_node_that_never_becomes_healthy_is_told_with_the_balancers_words() ->
     assert told.subject == "Watchkeeper: 2 of the nodes of payroll not healthy in web"
     assert f"{A} ({A}): unhealthy, Why: so" in told.text
     assert f"{B} ({B}): initial, Why: so" in told.text
+
+
+def test_nobody_waits_in_a_pool_that_is_paused() -> None:
+    found = planned(node(A, **waited(timedelta(hours=1))), pool((A, "unhealthy"), tags={tags.PAUSED: "a release"}))
+
+    assert (found.tags, found.untag, found.tell) == ((), (), ())
 
 
 @pytest.mark.parametrize("words", [{"paused": "x"}, {"retired": "x"}])

@@ -43,9 +43,12 @@ def _care(scene: Scene, pool: Pool, settings: Settings) -> Care:
     unknown = tuple(sorted({one.target.id for one in pool.members} - set(who)))
     paused = pool.tags.get(tags.PAUSED)
     refusal = refusals.refuse(pool)
-    if refusal or paused is not None:
-        reason = refusal.sentence if refusal else f"the pool is paused ({paused})"
-        return Care(pool, refusal, left={one.id: reason for one in scene.nodes})
+    if refusal:
+        return Care(pool, refusal)
+    if paused is not None:
+        return Care(
+            pool, None, who, left={one.id: f"the pool is paused ({paused})" for one in scene.nodes}, unknown=unknown
+        )
     there = {who[one.target.id].id for one in pool.members if one.target.id in who and one.state != DRAINING}
     register, left = _register(scene, pool, there)
     deregister, stay = _deregister(pool, who, settings)

@@ -45,10 +45,10 @@ class Stand:
 
 
 def find(scene: Scene, cares: Sequence[Care]) -> list[Stand]:
-    """Where each node stands that belongs into its pools."""
+    """Where each node stands that belongs into its pools; in one that is paused nobody waits for it."""
     joins: dict[str, list[Care]] = defaultdict(list)
     members: dict[str, list[tuple[Care, Member]]] = defaultdict(list)
-    for care in cares:
+    for care in (one for one in cares if tags.PAUSED not in one.pool.tags):
         for name in {one.node for one in care.register}:
             joins[name].append(care)
         for node, member in care.known():
