@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from watchkeeper.aws.pools import Balancers
 from watchkeeper.look import Look
 from watchkeeper.runtime import BOTO, Report, entrypoint, now
 from watchkeeper.status.describe import describe
@@ -28,5 +29,11 @@ def handler(event: Event, _context: LambdaContext) -> Report:
     write = writer(event.get("format", "text"))
     settings = Settings.from_env(os.environ)
     ec2, ssm = boto3.client("ec2", config=BOTO), boto3.client("ssm", config=BOTO)
-    state = observe(ec2, ssm, look, settings.backup.watched)
+    balancers = Balancers(
+        boto3.client("elbv2", config=BOTO),
+        boto3.client("elb", config=BOTO),
+        boto3.client("resourcegroupstaggingapi", config=BOTO),
+        boto3.client("autoscaling", config=BOTO),
+    )
+    state = observe(ec2, ssm, balancers, look, settings.backup.watched, began)
     return Report(write(describe(state, settings, began)))

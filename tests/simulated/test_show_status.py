@@ -35,7 +35,7 @@ def tag(region: Region, resource: str, words: Mapping[str, str]) -> None:
 @pytest.fixture
 def watched(region: Region, database: Callable[..., Database]) -> Database:
     """A region with Watchkeeper and one tagged database in it."""
-    region.deploy("template.yaml", TimeZone="Europe/Berlin", ReplaceDatabaseHosts="false")
+    region.deploy("template.yaml", TimeZone="Europe/Berlin", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
     made = database(2, application())
     tag(region, made.host, application(role="database-host"))
     region.run(at_most=minutes(6))  # until the agent has reported itself
@@ -50,7 +50,7 @@ def ask(region: Region, **event: Any) -> str:
 
 
 def test_the_first_status_says_what_to_tag(region: Region) -> None:
-    region.deploy("template.yaml", ReplaceDatabaseHosts="false")
+    region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
 
     text = ask(region)
 
@@ -161,13 +161,14 @@ def test_it_only_reads_and_costs_the_calls_of_its_pages(
         "DescribeVolumes",
         "DescribeInstances",
         "DescribeSnapshots",
+        "GetResources",
         "DescribeLaunchTemplates",
         "DescribeInstanceInformation",
     ]
 
 
 def test_a_host_without_any_tag_is_read_all_the_same(region: Region, database: Callable[..., Database]) -> None:
-    region.deploy("template.yaml", ReplaceDatabaseHosts="false")
+    region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
     made = database(1, application())
 
     assert f"the host {made.host}, running" in ask(region)
@@ -221,6 +222,8 @@ def test_it_reads_of_hosts_what_is_read_cheaply() -> None:
             "DescribeVolumes",
             "DescribeInstances",
             "DescribeSnapshots",
+            "GetResources",
+        "GetResources",
             "DescribeLaunchTemplates",
             "DescribeInstanceInformation",
             "DescribeInstanceStatus",

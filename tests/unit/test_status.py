@@ -40,6 +40,9 @@ SETTINGS = Settings.from_env(
         "SNAPSHOT_SCHEDULE": "cron(30 4 * * ? *)",
         "PRUNE_SCHEDULE": "rate(1 day)",
         "REPLACE_DATABASE_HOSTS": "true",
+        "REGISTER_WEB_NODES": "true",
+        "FLOOR_PERCENT": "50",
+        "HEALTHY_SECONDS": "300",
         "START_DOCUMENT": "start",
         "ALARM_PREFIX": "watchkeeper-database-host-",
         "NOTICES_TOPIC": "topic",
@@ -217,7 +220,8 @@ def test_the_next_runs_are_told_in_the_time_zone_of_the_stack() -> None:
         "2026-11-22 05:30 Europe/Berlin. Watched, with Applications=*: 1 application, 1 in need of somebody.\n"
         "Next snapshots in 23 h (2026-11-23 04:30); what is overdue, within the hour.\n"
         "Next pruning as rate(1 day) says.\n"
-        "Next look at the hosts of databases within the minute."
+        "Next look at the hosts of databases within the minute.\n"
+        "Next look at web nodes within the minute."
     )
 
 

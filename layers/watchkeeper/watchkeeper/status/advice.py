@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 KEYS = (*tags.WRITTEN_BY_PEOPLE, *tags.WRITTEN_BY_WATCHKEEPER)
 ROLES_OF_VOLUMES = (tags.DATABASE,)
-ROLES_OF_INSTANCES = (tags.DATABASE_HOST, "web-node")
+ROLES_OF_INSTANCES = (tags.DATABASE_HOST, tags.WEB_NODE)
 ROLES_OF_TEMPLATES = (tags.DATABASE_LAUNCH,)
 
 # Who writes one of these elsewhere waits for what never happens.

@@ -15,7 +15,7 @@ from watchkeeper.backup.plan import plan as plan_backup
 from watchkeeper.look import Look
 from watchkeeper.retention.observe import State as Kept
 from watchkeeper.retention.plan import plan as plan_retention
-from watchkeeper.status import advice, care, schedules, words
+from watchkeeper.status import advice, care, schedules, web, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from watchkeeper.status.care import Care
     from watchkeeper.status.observe import State
     from watchkeeper.status.settings import Settings
+    from watchkeeper.status.web import Web
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Newest:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An application as people shall know it; `lacks`, `waits_for` and `next` are sentences, `care`'s among them."""
+    """An application as people know it; `lacks`, `waits_for` and `next` are sentences, those of its parts too."""
 
     name: str
     volumes: Mapping[str, int]
@@ -52,6 +53,7 @@ class Application:
     host_state: str | None
     is_reached: bool
     care: Care
+    web: Web
     newest: Newest | None
     newest_application: datetime | None
     sets: int
@@ -75,6 +77,7 @@ class Status:
     next_pruning: datetime | None
     schedules: tuple[str, str]
     is_replacing: bool
+    is_registering: bool
     remarks: tuple[str, ...]
 
 
@@ -100,6 +103,7 @@ def describe(state: State, settings: Settings, now: datetime) -> Status:
         schedules.next_time(settings.prune_schedule, zone, now),
         (settings.snapshot_schedule, settings.prune_schedule),
         settings.is_replacing,
+        settings.is_registering,
         _remarks(state, settings.backup.watched),
     )
 
@@ -120,7 +124,7 @@ def _describe(name: str, state: State, planned: Planned, settings: Settings, now
     finished = [one.started for one in sets if one.is_finished and one.consistency == "application"]
     newest = finished[-1] if finished else None
     paused = _paused(volumes, host)
-    cared = care.describe(name, state, settings, now)
+    cared, kept = care.describe(name, state, settings, now), web.describe(name, state, settings)
     is_watched = bool(volumes) and paused is None and name not in settings.backup.retired
     lacks = (*_lacks_host(host, state.reached, planned.asked), *_lacks_set(newest, settings, now)) if is_watched else ()
     return Application(
@@ -130,15 +134,16 @@ def _describe(name: str, state: State, planned: Planned, settings: Settings, now
         host_state=host.state if host else None,
         is_reached=host is not None and host.id in state.reached,
         care=cared,
+        web=kept,
         newest=_newest(sets),
         newest_application=newest,
         sets=len(sets),
         snapshots=sum(len(one.members) for one in sets),
-        policy=planned.pruning.policy,
+        policy=planned.pruning.policy if volumes or sets else "",
         paused=paused,
-        lacks=(*cared.lacks, *_lacks_sense(planned), *lacks, *_failed(sets, now)),
-        waits_for=(*cared.waits_for, *_waits_for(sets, now)),
-        next=(*cared.next, *_next(planned)),
+        lacks=(*cared.lacks, *kept.lacks, *_lacks_sense(planned), *lacks, *_failed(sets, now)),
+        waits_for=(*cared.waits_for, *kept.waits_for, *_waits_for(sets, now)),
+        next=(*cared.next, *kept.next, *_next(planned)),
     )
 
 
@@ -224,6 +229,7 @@ def _remarks(state: State, watched: Sequence[str]) -> tuple[str, ...]:
     others = sorted(name for name in named if not any(fnmatchcase(name, pattern) for pattern in watched))
     return (
         *advice.advise(state.volumes, state.hosts, state.launches),
+        *(str(one) for one in state.fleet.errors),
         *(
             f"{one.id} claims to be of a set of {one.tags.get(tags.APPLICATION)!r} and is not: it is never counted, "
             f"restored or deleted."

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
 from watchkeeper import applications, tags
+from watchkeeper.applications import is_watched
 from watchkeeper.aws import addresses, agents, checks, hosts, launches, snapshots, volumes
 from watchkeeper.backup.observe import State as Databases
+from watchkeeper.registration.observe import Fleet
+from watchkeeper.registration.observe import observe as observe_web
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from watchkeeper.aws.checks import Check
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.launches import Launch
-    from watchkeeper.aws.snapshots import Snapshot
+    from watchkeeper.aws.pools import Balancers
+    from watchkeeper.aws.snapshots import Snapshot, SnapshotSet
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.look import Look
 
@@ -42,38 +46,71 @@ class State:
     launches: Sequence[Launch] = ()
     impaired: Mapping[str, Check] = field(default_factory=dict)
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    fleet: Fleet = field(default_factory=lambda: Fleet(()))
+
+    @property
+    def nodes(self) -> list[Host]:
+        """The web nodes that are there."""
+        return [one for one in self.hosts if _is_node(one)]
 
 
-def observe(ec2: EC2Client, ssm: SSMClient, look: Look, watched: Sequence[str]) -> State:
+def observe(
+    ec2: EC2Client, ssm: SSMClient, balancers: Balancers, look: Look, watched: Sequence[str], now: datetime
+) -> State:
     """Reads all that a look is about, in pages. Raises Refused when it names an application that does not exist."""
     names = applications.asked_for(look, watched)
     tagged, tagged_hosts = volumes.find_tagged(ec2), hosts.find_tagged(ec2)
-    databases = [one for one in tagged if one.tags.get(tags.ROLE) == tags.DATABASE]
-    found = _named(databases, names)
+    found = _databases(tagged, names)
     taken, strangers = snapshots.sort_out(snapshots.find(ec2, names))
-    hosts_of = {one.application for one in _named([one for one in tagged_hosts if one.is_database], names)}
-    existing = sorted({one.application for one in found} | {one.application for one in taken} | hosts_of)
-    applications.refuse_unknown(look, existing, [one.application for one in _named(databases, watched)])
-    hosting = sorted({one.host for one in found if one.host})
-    known = {one.id: one for one in tagged_hosts}
-    settled = {one.tags.get(tags.HOST, "") for one in found}
+    fleet = observe_web(ec2, balancers, names, look, now)
+    here = (found, taken, fleet.scenes, _claiming(tagged_hosts, names))
+    existing = {one.application for some in here for one in some} - {""}
+    every = (_databases(tagged, watched), _claiming(tagged_hosts, watched))
+    applications.refuse_unknown(look, existing, [one.application for some in every for one in some])
     templates = launches.find_tagged(ec2)
     named = {one.tags.get(tags.ADDRESS, "") for one in found} if templates else set()
     return State(
-        Databases(
-            {name: [one for one in found if one.application == name] for name in existing},
-            known | hosts.find(ec2, sorted({*hosting, *settled} - set(known) - {""})),
-            {name: [one for one in taken if one.application == name] for name in existing},
-        ),
+        _gather(ec2, existing, found, tagged_hosts, taken),
         strangers,
-        agents.find(ssm, hosting),
+        agents.find(ssm, sorted({one.host for one in found if one.host})),
         tagged,
         tagged_hosts,
         templates,
         checks.find_impaired(ec2) if templates else {},
         addresses.find_interfaces(ec2, sorted(one for one in named if one.startswith("eni-"))),
+        fleet,
     )
 
 
+def _gather(
+    ec2: EC2Client,
+    existing: Iterable[str],
+    found: Sequence[Volume],
+    tagged: Iterable[Host],
+    taken: Sequence[SnapshotSet],
+) -> Databases:
+    """As the other functions see them; an instance that is a web node is no reason to miss a database."""
+    known = {one.id: one for one in tagged if one.tags.get(tags.ROLE) != tags.WEB_NODE}
+    hosting = {one.host or "" for one in found} | {one.tags.get(tags.HOST, "") for one in found}
+    return Databases(
+        {name: [one for one in found if one.application == name] for name in sorted(existing)},
+        known | hosts.find(ec2, sorted(hosting - set(known) - {""})),
+        {name: [one for one in taken if one.application == name] for name in sorted(existing)},
+    )
+
+
+def _databases(tagged: Iterable[Volume], names: Sequence[str]) -> list[Volume]:
+    return _named([one for one in tagged if one.tags.get(tags.ROLE) == tags.DATABASE], names)
+
+
+def _claiming(tagged: Iterable[Host], names: Sequence[str]) -> list[Host]:
+    """The instances that say of an application that it is there."""
+    return _named([one for one in tagged if one.is_database or _is_node(one)], names)
+
+
+def _is_node(host: Host) -> bool:
+    return host.tags.get(tags.ROLE) == tags.WEB_NODE and host.state in hosts.THERE
+
+
 def _named(found: Iterable[Thing], names: Sequence[str]) -> list[Thing]:
-    return [one for one in found if any(fnmatchcase(one.application, name) for name in names)]
+    return [one for one in found if one.application and is_watched(one.application, names)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from watchkeeper.backup.settings import Settings as BackupSettings
+from watchkeeper.registration.settings import Settings as RegistrationSettings
 from watchkeeper.replacement.settings import Settings as ReplacementSettings
 from watchkeeper.retention.settings import Settings as RetentionSettings
 from watchkeeper.runtime import require
@@ -22,6 +23,8 @@ class Settings:
     retention: RetentionSettings
     replacement: ReplacementSettings
     is_replacing: bool
+    registration: RegistrationSettings
+    is_registering: bool
     snapshot_schedule: str
     prune_schedule: str
 
@@ -33,6 +36,8 @@ class Settings:
             RetentionSettings.from_env(env),
             ReplacementSettings.from_env(env),
             require(env, "REPLACE_DATABASE_HOSTS") == "true",
+            RegistrationSettings.from_env(env),
+            require(env, "REGISTER_WEB_NODES") == "true",
             require(env, "SNAPSHOT_SCHEDULE"),
             require(env, "PRUNE_SCHEDULE"),
         )

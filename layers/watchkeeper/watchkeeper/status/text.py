@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from watchkeeper.status.care import Care
     from watchkeeper.status.describe import Application, Newest, Status
+    from watchkeeper.status.web import Pool, Web
 
 WIDTH = 110
 INDENT = 13
@@ -29,7 +30,8 @@ To have a database watched, tag every volume that it lies on, and the instance t
   aws ec2 create-tags --resources i-... \\
     --tags Key=watchkeeper:application,Value=NAME Key=watchkeeper:role,Value=database-host
 
-Then ask again. The first set is made within the hour."""
+Then ask again. The first set is made within the hour. To have web nodes kept in their pools, tag the instances with
+watchkeeper:role=web-node, and the target groups with watchkeeper:role=web-pool and the same NAME."""
 
 
 def writer(form: object) -> Callable[[Status], dict[str, Any] | str]:
@@ -79,6 +81,9 @@ def _heading(status: Status) -> str:
             "Next look at the hosts of databases within the minute."
             if status.is_replacing
             else "Nobody looks after the hosts of databases: ReplaceDatabaseHosts is false.",
+            "Next look at web nodes within the minute."
+            if status.is_registering
+            else "Nobody looks after web nodes: RegisterWebNodes is false.",
         ]
     )
 
@@ -94,7 +99,8 @@ def _clock(moment: datetime, status: Status) -> str:
 
 
 def _paragraph(one: Application, status: Status) -> str:
-    title = f"{one.name} is paused, and left exactly as it is: {one.paused}" if one.paused else one.name
+    of = "the database of " if one.web.nodes or one.web.pools else ""  # a pause of these is their own
+    title = f"{of}{one.name} is paused, and left exactly as it is: {one.paused}" if one.paused else one.name
     return "\n".join(
         [
             title,
@@ -120,6 +126,7 @@ def _has(one: Application, status: Status) -> Iterable[str]:
     if one.host:
         yield f"the host {one.host}, {one.host_state}{', which SSM reaches' if one.is_reached else ''}"
     yield from _of_care(one.care, status)
+    yield from _of_web(one.web)
 
 
 def _of_care(care: Care, status: Status) -> Iterable[str]:
@@ -133,6 +140,24 @@ def _of_care(care: Care, status: Status) -> Iterable[str]:
     if care.retired:
         since = ", ".join(f"{name} ({words.span(status.time - moment)})" for name, moment in care.retired.items())
         yield f"{words.count(len(care.retired), 'retired host')}, stopped, of which the root volumes cost: {since}"
+
+
+def _of_web(web: Web) -> Iterable[str]:
+    if web.nodes:
+        yield words.count(len(web.nodes), "web node")
+    yield from map(_of_pool, web.pools)
+    yield from web.stays
+
+
+def _of_pool(pool: Pool) -> str:
+    parts = {"joining": pool.joining, "leaving": pool.leaving}
+    counts = [f"{words.count(len(pool.healthy), 'node')} in"] if pool.healthy or not pool.why_not else []
+    counts += [f"{len(some):,} {name}" for name, some in parts.items() if some]
+    counts += (
+        [f"{words.count(len(pool.unknown), 'unknown member')} ({', '.join(pool.unknown)})"] if pool.unknown else []
+    )
+    kept = f", {pool.why_not}" if pool.why_not else ""
+    return f"the pool {pool.name}{kept}{': ' if counts else ''}{', '.join(counts)}"
 
 
 def _found_at(address: str | None) -> str:
