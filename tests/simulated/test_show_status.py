@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from region import Failed, Region, hours, minutes
-from tests.simulated import dying
+from region.bus import drop
+from tests.simulated import dying, pooling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -223,9 +224,93 @@ def test_it_reads_of_hosts_what_is_read_cheaply() -> None:
             "DescribeInstances",
             "DescribeSnapshots",
             "GetResources",
-        "GetResources",
             "DescribeLaunchTemplates",
             "DescribeInstanceInformation",
             "DescribeInstanceStatus",
             "DescribeInstanceStatus",
         ]
+
+
+# Web nodes
+
+
+@pytest.fixture
+def shop(region: Region) -> list[str]:
+    """Two web nodes of an application without a database, and a pool that nobody keeps by himself."""
+    region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
+    pooling.add_pool(region, name="web", application="shop")
+    made = pooling.launch(region, 2, application="shop")
+    region.calls.clear()
+    return sorted(made)
+
+
+def test_nodes_that_nobody_registers_are_lacking_then_waited_for_then_in(region: Region, shop: list[str]) -> None:
+    before = line(region)
+    pooling.look(region)
+    between = line(region)
+    region.run(lambda: pooling.is_settled(region, "web"), at_most=minutes(3))
+    after = line(region)
+
+    assert f"lacks {', '.join(shop)} should join web (it runs, and its checks pass)" in before
+    assert "the pool web: 0 nodes in, 2 joining lacks nothing" in between
+    assert f"waits for web to call {', '.join(shop)} healthy: initial, Elb.RegistrationInProgress" in between
+    assert after.endswith("shop has 2 web nodes the pool web: 2 nodes in lacks nothing")
+
+
+def test_where_nodes_are_registered_by_themselves_it_says_what_comes_next(region: Region) -> None:
+    region.deploy("template.yaml", ReplaceDatabaseHosts="false")
+    region.bus.deliveries = drop
+    pooling.add_pool(region, name="web", application="shop")
+    (made,) = pooling.launch(region, application="shop")
+
+    text = line(region)
+
+    assert f"next Within the minute {made} will join web" in text
+    assert "Next look at web nodes within the minute." in text
+
+
+def test_an_application_of_web_nodes_alone_can_be_asked_for_by_its_name(region: Region, shop: list[str]) -> None:
+    assert "shop has 2 web nodes" in " ".join(ask(region, application="shop").split())
+
+    with pytest.raises(Failed, match="no application 'ship'; those that exist are: shop"):
+        ask(region, application="ship")
+
+
+def test_nodes_without_a_pool_and_pools_without_a_node_are_told(region: Region, shop: list[str]) -> None:
+    pooling.add_pool(region, name="other", application="payroll")
+    pooling.launch(region, application="store")
+
+    text = line(region)
+
+    assert "Refused (no-nodes): targetgroup/other/" in text
+    assert "No pool is tagged watchkeeper:application=store and watchkeeper:role=web-pool" in text
+    assert "but no volume" not in text
+
+
+def test_a_web_node_without_an_application_is_of_none(region: Region, shop: list[str]) -> None:
+    region.client("ec2").delete_tags(Resources=[shop[0]], Tags=[{"Key": "watchkeeper:application"}])
+
+    text = line(region)
+
+    assert f"{shop[0]} has watchkeeper:role=web-node and no watchkeeper:application, so it belongs to none." in text
+    assert "1 application, 1 in need of somebody." in text
+
+
+def test_pools_are_read_in_pages_and_one_by_one(region: Region, shop: list[str]) -> None:
+    pooling.add_pool(region, "classic", application="shop")
+    region.calls.clear()
+
+    ask(region)
+
+    assert [call.operation for call in region.calls if call.caller == FUNCTION][3:] == [
+        "GetResources",
+        "DescribeTargetGroups",
+        "DescribeLoadBalancers",
+        "DescribeAutoScalingGroups",
+        "DescribeInstances",
+        "DescribeInstanceStatus",
+        "DescribeInstanceStatus",
+        "DescribeInstanceHealth",
+        "DescribeTargetHealth",
+        "DescribeLaunchTemplates",
+    ]
