@@ -6,10 +6,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from region import Region, Simulated
-from region.demo import death, power_cut
+from region import Region, Simulated, minutes
+from region.demo import death, power_cut, web_node
+from region.demo.absence import REQUESTS
 from region.demo.calendar import legend_of, nights_of, notes_of
-from region.demo.cast import ADDRESS, find_application, find_watches
+from region.demo.cast import ADDRESS, deploy, find_application, find_watches
 from region.demo.drawing import draw_application, draw_calendar, draw_figures, draw_legend, draw_strips, draw_table
 from region.demo.nights import NIGHTS, Month, live
 from region.demo.outage import CLIENTS
@@ -18,23 +19,25 @@ from region.demo.story import tell
 from region.needs import DISKS, find_lack
 
 if TYPE_CHECKING:
+    from region.demo.absence import Absence
     from region.demo.outage import Outage
 
-NAME = "smallpayroll"
+NAME, WEB = "smallpayroll", "smallpayroll_web"
 
 
 def main() -> int:
     """Tell all scenes that this machine can play; 1 if something in them did not hold."""
     paper = Paper.at()
     began = time.monotonic()
+    play_application(paper)
     machines = Simulated(seed=7)
     with Region(machines=machines, seed=7) as region:
-        play_application(region, paper)
         holds = tell(paper, play_nights(region, machines, paper).claims)
     outage = play_death(paper)
     holds &= tell(paper, death.claims_of(outage))
     holds &= tell(paper, death.claims_of_kills(outage, play_kills(outage, paper)))
-    paper.head("5  The same on real disks, and the power fails")
+    holds &= tell(paper, web_node.claims_of(*play_web_node(paper)))
+    paper.head("6  The database on real disks, and the power fails")
     if lack := find_lack(DISKS):
         paper.say(f"Real disks need {lack}. To see it, on Debian: sudo make system && sudo make demo")
     else:
@@ -44,18 +47,22 @@ def main() -> int:
     return 0 if holds else 1
 
 
-def play_application(region: Region, paper: Paper) -> None:
-    """The application and what looks after it, deployed."""
+def play_application(paper: Paper) -> None:
+    """The application and what looks after it, deployed, once its web nodes are in their pool."""
     paper.head("1  An application, and who looks after it")
     paper.say(
-        "An AWS region is made on this machine; nothing leaves it. Two templates are deployed into it: "
-        f"examples/{NAME}.yaml, a small team's database on a host of its own, and template.yaml, which is Watchkeeper."
+        f"An AWS region is made on this machine; nothing leaves it. Three templates are deployed into it: "
+        f"examples/{NAME}.yaml, a small team's database on a host of its own, examples/{WEB}.yaml, two web nodes "
+        f"behind a load balancer, and template.yaml, which is Watchkeeper. Some minutes later:"
     )
     paper.progress("deploying (some seconds)")
-    region.deploy(f"examples/{NAME}.yaml")
-    region.deploy("template.yaml", Email="you@example.com", ReplaceDatabaseHosts="false")
+    with Region(machines=Simulated(seed=7), seed=7) as region:
+        web = region.deploy(f"examples/{WEB}.yaml")
+        deploy(region, NAME)
+        region.run(lambda: web_node.is_full(region, web["WebPool"]), at_most=minutes(10))
+        application, watches = find_application(region, NAME), find_watches(region)
     paper.wipe()
-    paper.draw(draw_application(find_application(region, NAME), find_watches(region), paper.paint))
+    paper.draw(draw_application(application, watches, paper.paint))
 
 
 def play_nights(region: Region, machines: Simulated, paper: Paper) -> Month:
@@ -64,8 +71,11 @@ def play_nights(region: Region, machines: Simulated, paper: Paper) -> Month:
     paper.say(
         "The clock is turned forward. Schedules fall due, and the real functions run: each night they freeze the "
         "database, snapshot it, thaw it, and prune what no rule keeps. In one night PostgreSQL refuses; in another the "
-        "function is killed. This takes about 20 seconds."
+        "function is killed. Hosts are left to themselves in these nights. This takes about 20 seconds."
     )
+    paper.progress("deploying (some seconds)")
+    region.deploy(f"examples/{NAME}.yaml")
+    region.deploy("template.yaml", Email="you@example.com", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
     month = live(region, machines, paper.progress)
     paper.wipe()
     nights = nights_of(month)
@@ -113,6 +123,29 @@ def play_kills(outage: Outage, paper: Paper) -> list[Outage]:
     paper.draw([*draw_table(death.rows_of(outage, killed), paper.paint), ""])
     paper.say("What was checked:")
     return killed
+
+
+def play_web_node(paper: Paper) -> tuple[Absence, Absence]:
+    """A web node dies: what becomes of its pool and of those who ask, and of the node that comes."""
+    paper.head("5  A web node dies, and another comes")
+    paper.say(
+        f"The two web nodes, and {REQUESTS} requests a second to their load balancer. A node's hardware fails, and EC2 "
+        "terminates it. That wakes register_web_nodes. Half a minute later somebody launches another node from the "
+        "same template, and does no more:"
+    )
+    paper.progress("deploying (some seconds)")
+    told, untold = web_node.live(WEB, paper.progress)
+    paper.wipe()
+    paper.draw([*draw_strips(web_node.strips_of(told), web_node.notes_of(told), paper.paint), ""])
+    paper.say(
+        "█ runs, or gets requests; ▄ is on its way, in or out. The region's events come at once; AWS promises no time. "
+        "A new node waits for EC2's checks of it, and then for the next sweep. Who did what:"
+    )
+    paper.draw([*draw_table(web_node.steps_of(told), paper.paint), ""])
+    paper.say("Then another node dies, and all of EC2's events are lost, so that only sweeps look. Both times:")
+    paper.draw([*draw_table(web_node.rows_of(told, untold), paper.paint), ""])
+    paper.say("What was checked:")
+    return told, untold
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from region.demo.drawing import Application, Disk, Host, Watch
+from region.demo.drawing import Application, Disk, Host, Pool, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from region import Region
 
@@ -20,7 +20,7 @@ ZONE = "smallpayroll.internal"
 ADDRESS = f"db.{ZONE}"
 
 
-def deploy(region: Region, name: str) -> Mapping[str, str]:
+def deploy(region: Region, name: str, **parameters: str) -> Mapping[str, str]:
     """The application, with a name for clients, and Watchkeeper, which may replace its host: the former's outputs."""
     made = region.deploy(f"examples/{name}.yaml", HostedZone=ZONE, AddressName=ADDRESS)
     region.deploy(
@@ -29,17 +29,31 @@ def deploy(region: Region, name: str) -> Mapping[str, str]:
         HostedZoneIds=made["HostedZone"],
         RecordNames=f"*.{ZONE}",
         LaunchRoleArns=made["DatabaseRole"],
+        **parameters,
     )
     return made
 
 
 def find_application(region: Region, name: str) -> Application:
-    """The application of this name: its hosts, and all volumes that hang on them."""
+    """The application of this name: its hosts, all volumes that hang on them, and its pools."""
     ec2 = region.client("ec2")
     found = ec2.describe_instances(Filters=[{"Name": f"tag:{APPLICATION}", "Values": [name]}])["Reservations"]
     hosts = [host for reservation in found for host in reservation["Instances"]]
     volumes = {volume["VolumeId"]: volume for volume in ec2.describe_volumes()["Volumes"]}
-    return Application(name, tuple(_host(host, volumes) for host in hosts))
+    return Application(name, tuple(_host(host, volumes) for host in hosts), tuple(_pools(region, name)))
+
+
+def _pools(region: Region, name: str) -> Iterator[Pool]:
+    """Its target groups, with what their balancers say of each target."""
+    elb, wanted = region.client("elbv2"), {APPLICATION: name, ROLE: "web-pool"}
+    filters = [{"Key": key, "Values": [value]} for key, value in wanted.items()]
+    found = region.client("resourcegroupstaggingapi").get_resources(TagFilters=filters)["ResourceTagMappingList"]
+    for arn in [one["ResourceARN"] for one in found]:
+        group = elb.describe_target_groups(TargetGroupArns=[arn])["TargetGroups"][0]
+        balancer = elb.describe_load_balancers(LoadBalancerArns=group["LoadBalancerArns"])["LoadBalancers"][0]
+        health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        states = {one["Target"]["Id"]: one["TargetHealth"]["State"] for one in health}
+        yield Pool(group["TargetGroupName"], balancer["Type"], states)
 
 
 def _host(host: Mapping[str, Any], volumes: Mapping[str, Mapping[str, Any]]) -> Host:
@@ -77,4 +91,6 @@ def when(expression: str) -> str:
         return f"each day at {int(daily[2]):02}:{int(daily[1]):02}"
     if hourly := re.fullmatch(r"cron\((\d+) \* \* \* \? \*\)", expression):
         return f"each hour at :{int(hourly[1]):02}"
+    if expression == "rate(1 minute)":
+        return "each minute, and when something happens"
     return expression

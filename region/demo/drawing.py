@@ -41,11 +41,21 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """What a load balancer of this kind sends requests to: its word for each target, by the target's id."""
+
+    name: str
+    kind: str
+    targets: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
     """An application as its tags describe it."""
 
     name: str
     hosts: tuple[Host, ...]
+    pools: tuple[Pool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +96,29 @@ class Strip:
 def draw_application(application: Application, watches: Sequence[Watch], paint: Paint) -> list[str]:
     """The hosts with their volumes, and the functions that look after them."""
     lines = [f"{paint(application.name, 'bold')}, found by the tag watchkeeper:application={application.name}"]
+    pooled = {target for pool in application.pools for target in pool.targets}
+    for pool in application.pools:
+        lines += _box(f"{pool.kind} load balancer · {pool.name} · web-pool", _targets(pool, application.hosts, paint))
+        lines.append(
+            f"      {paint('│', 'grey')} register_web_nodes puts in who is well by EC2, and takes out the dead"
+        )
     for host in application.hosts:
-        lines += _box(f"{host.name} · {host.id} · {host.role or 'not ours'} · {host.state}", _disks(host, paint))
+        if host.id not in pooled:
+            title = f"{host.name} · {host.id} · {host.role or 'not ours'} · {host.state}"
+            lines += _box(title, _disks(host, paint))
     lines.append(f"      {paint('│', 'grey')} frozen by SSM for an instant, snapshotted by EC2, thawed")
     width = max(len(watch.function) for watch in watches)
     return [*lines, *(f"  {paint(watch.function.ljust(width), 'cyan')}  {watch.when}" for watch in watches)]
+
+
+def _targets(pool: Pool, hosts: Sequence[Host], paint: Paint) -> list[tuple[str, int]]:
+    """The lines of a pool's nodes, each with its length as it is seen: what EC2 and the balancer say of it."""
+    lines = []
+    for host in hosts:
+        if word := pool.targets.get(host.id):
+            plain = f"{host.name} · {host.id} · {host.state} · balancer: "
+            lines.append((plain + paint(word, "green" if word == "healthy" else "yellow"), len(plain + word)))
+    return lines
 
 
 def _disks(host: Host, paint: Paint) -> list[tuple[str, int]]:
@@ -166,7 +194,13 @@ def draw_strips(strips: Sequence[Strip], notes: Mapping[int, str], paint: Paint)
     """Strips below each other, and notes below the moments that they are of."""
     width = max(len(strip.name) for strip in strips)
     lines = [f"  {strip.name:<{width}}  {paint(strip.signs.rstrip(), strip.colour)}" for strip in strips]
-    return [*lines, *(f"  {' ' * (width + place)}  └ {note}" for place, note in notes.items())]
+    return [*lines, *(_note(width + place + 4, note) for place, note in notes.items())]
+
+
+def _note(column: int, note: str) -> str:
+    """A note below a column: right of it, or left of it if it would not fit there."""
+    right = f"{' ' * column}└ {note}"
+    return right if len(right) <= WIDTH else f"{note} ┘".rjust(column + 1)
 
 
 def draw_table(rows: Sequence[Sequence[str]], paint: Paint) -> list[str]:

@@ -64,7 +64,7 @@ def play(paper: Paper, name: str) -> bool:
 def live(region: Region, machines: Disks, name: str, progress: Callable[[str], object]) -> Ending:
     """Deploy, write, snapshot, cut the power; let the host be replaced, and restore; count what is there."""
     progress("a host boots, and PostgreSQL is installed on its volume")
-    deployed = deploy(region, name)
+    deployed = deploy(region, name, RegisterWebNodes="false")
     old, volume = deployed["DatabaseHost"], deployed["DatabaseVolume"]
     host = machines.hosts[old]
     _wait(lambda: _answers(host), "PostgreSQL did not start")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from region import Region, Simulated
-from region.demo.__main__ import play_application, play_death, play_kills, play_nights
+from region.demo import web_node
+from region.demo.__main__ import play_application, play_death, play_kills, play_nights, play_web_node
 from region.demo.calendar import nights_of
 from region.demo.death import claims_of, claims_of_kills, rows_of, strips_of
 from region.demo.nights import KILLED, NIGHTS, REFUSED
@@ -20,6 +21,7 @@ from region.world import World
 if TYPE_CHECKING:
     from typing import Any
 
+    from region.demo.absence import Absence
     from region.demo.nights import Month
     from region.demo.outage import Outage
 
@@ -42,6 +44,15 @@ class Death:
     killed: list[Outage]
 
 
+@dataclass(frozen=True)
+class Web:
+    """What was written of the web nodes' deaths, and what it stands on."""
+
+    told: str
+    heard: Absence
+    unheard: Absence
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -50,8 +61,8 @@ class Terminal(io.StringIO):
 @pytest.fixture(scope="module")
 def told() -> Told:
     first, second, machines = io.StringIO(), io.StringIO(), Simulated(seed=7)
+    play_application(Paper.at(first))
     with Region(machines=machines, seed=7) as region:
-        play_application(region, Paper.at(first))
         month = play_nights(region, machines, Paper.at(second))
     return Told(first.getvalue(), second.getvalue(), month)
 
@@ -62,6 +73,13 @@ def death() -> Death:
     outage = play_death(Paper.at(out))
     killed = play_kills(outage, Paper.at(out))
     return Death(out.getvalue(), outage, killed)
+
+
+@pytest.fixture(scope="module")
+def web() -> Web:
+    out = io.StringIO()
+    heard, unheard = play_web_node(Paper.at(out))
+    return Web(out.getvalue(), heard, unheard)
 
 
 def test_every_claim_about_the_nights_holds(told: Told) -> None:
@@ -76,6 +94,16 @@ def test_the_application_is_drawn_with_its_volumes_and_with_what_looks_after_it(
     assert "one set" in data
     for function in ("snapshot_database", "prune_snapshots", "show_status"):
         assert function in told.application
+
+
+def test_the_pool_is_drawn_with_its_nodes_and_the_balancers_word_for_each_and_who_keeps_it(told: Told) -> None:
+    lines = told.application.splitlines()
+    title = next(number for number, line in enumerate(lines) if "application load balancer" in line)
+
+    assert "web-pool" in lines[title]
+    assert ["balancer: healthy" in line for line in lines[title + 1 : title + 4]] == [True, True, False]
+    assert "register_web_nodes" in lines[title + 4]
+    assert "register_web_nodes     each minute" in told.application
 
 
 def test_the_calendar_shows_the_last_week_the_best_of_weeks_and_months_and_two_nights_that_went_wrong(
@@ -161,9 +189,68 @@ def test_nor_is_one_kill_of_many_that_went_otherwise(death: Death, change: dict[
     assert not all(claim.holds for claim in claims_of_kills(death.outage, killed))
 
 
-def test_what_is_no_terminal_gets_plain_lines_that_fit(told: Told, death: Death) -> None:
-    sentences = (*claims_of(death.outage), *claims_of_kills(death.outage, death.killed))
-    lines = (told.application + told.nights + death.told).splitlines() + [f"  yes  {one.sentence}" for one in sentences]
+def test_every_claim_about_the_web_nodes_holds(web: Web) -> None:
+    claims = web_node.claims_of(web.heard, web.unheard)
+
+    assert [claim.sentence for claim in claims if not claim.holds] == []
+
+
+def test_a_web_nodes_death_is_drawn_until_another_is_in(web: Web) -> None:
+    dead, place, new, its, answered, failed = (strip.signs for strip in web_node.strips_of(web.heard))
+
+    assert len(set(map(len, (dead, place, new, its, answered, failed)))) == 1
+    assert ["".join(dict.fromkeys(signs)) for signs in (dead, place, new, its)] == ["█ ", "█▄ ", " ▄█", " ▄█"]
+    assert failed.strip()
+    assert all(signs.rstrip() in web.told for signs in (dead, place, new, its, answered, failed))
+
+
+def test_who_did_what_is_told_in_order_with_watchkeepers_reasons(web: Web) -> None:
+    _, *steps = web_node.steps_of(web.heard)
+
+    assert [words.split()[0] for _, _, words, _ in steps] == [
+        "terminates", "takes", "sends", "launches", "forgets", "registers", "sends",
+    ]  # fmt: skip
+    assert [change.reason for change in web.heard.changes] == ["it is shutting-down", "it runs, and its checks pass"]
+    assert all(change.reason in web.told for change in web.heard.changes)
+
+
+def test_without_events_more_requests_fail_and_a_sweep_comes(web: Web) -> None:
+    heard, unheard = (len(one.failed) for one in (web.heard, web.unheard))
+
+    assert 0 < heard < unheard
+    assert web.heard.changed("DeregisterTargets", web.heard.old) < web.heard.out
+    assert web.unheard.out < web.unheard.changed("DeregisterTargets", web.unheard.old)
+    for one in (web.heard, web.unheard):
+        assert f"{len(one.failed)} of {len(one.moments)}" in web.told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"changes": ()}, {"mails": 1}, {"new": "i-1"}, {"old": "i-1"}, {"moments": ()},
+    ],
+)  # fmt: skip
+def test_a_web_nodes_death_that_went_otherwise_is_not_told_as_if_it_had_not(web: Web, change: dict[str, Any]) -> None:
+    assert not all(one.holds for one in web_node.claims_of(replace(web.heard, **change), web.unheard))
+    assert not all(one.holds for one in web_node.claims_of(web.heard, replace(web.unheard, **change)))
+
+
+@pytest.mark.parametrize("change", [{"is_answered": False}, {"pool": {}}])
+def test_nor_is_one_whose_last_moment_was_otherwise(web: Web, change: dict[str, Any]) -> None:
+    *most, last = web.heard.moments
+    otherwise = replace(web.heard, moments=(*most, replace(last, **change)))
+
+    assert not all(one.holds for one in web_node.claims_of(otherwise, web.unheard))
+
+
+def test_what_is_no_terminal_gets_plain_lines_that_fit(told: Told, death: Death, web: Web) -> None:
+    sentences = (
+        *claims_of(death.outage),
+        *claims_of_kills(death.outage, death.killed),
+        *web_node.claims_of(web.heard, web.unheard),
+    )
+    texts = told.application + told.nights + death.told + web.told
+    lines = texts.splitlines() + [f"  yes  {one.sentence}" for one in sentences]
 
     assert all(line.isprintable() and len(line) <= WIDTH for line in lines)
 
