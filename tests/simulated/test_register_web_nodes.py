@@ -510,6 +510,18 @@ def test_one_pool_that_fails_keeps_no_other_from_being_true_and_all_are_raised_t
         assert targets(region, "classic-classic") == set(nodes(region))
 
 
+def test_a_node_whose_address_cannot_be_written_down_joins_by_its_id_alone() -> None:
+    with open_region(nodes=1, kinds=("instance", "ip")) as region:
+        region.faults.add(ServerError("CreateTags", times=5))
+
+        with pytest.raises(Failed, match="nodes of payroll were not tagged"):
+            look(region)
+
+        assert (targets(region), targets(region, "ip")) == (set(nodes(region)), set())
+        look(region)
+        assert targets(region, "ip") == {address(region, one) for one in nodes(region)}
+
+
 def test_calls_that_are_throttled_are_made_again(region: Region) -> None:
     region.faults.add(*(Throttle(one) for one in ("GetResources", "DescribeTargetHealth", "RegisterTargets")))
 

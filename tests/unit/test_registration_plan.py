@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import NOW
 from watchkeeper import tags
+from watchkeeper.aws.hosts import Host
 from watchkeeper.aws.notices import Place
 from watchkeeper.aws.pools import Member, Pool, Target
 from watchkeeper.look import stamp
@@ -73,6 +74,39 @@ def leaves(found: Care) -> list[str]:
 
 def by_hand(name: str, port: int, state: str = "healthy") -> Member:
     return Member(Target(name, port), state)
+
+
+# What EC2 says of a node
+
+
+@pytest.mark.parametrize(
+    ("state", "unwell", "found", "word"),
+    [
+        ("running", {}, "ok", "ok"),
+        ("running", {A: "impaired"}, "impaired", "impaired"),
+        ("running", {A: "initializing"}, "unsure", "initializing"),
+        ("running", {A: "insufficient-data"}, "unsure", "insufficient-data"),
+        ("pending", {}, "unsure", "pending"),
+        ("stopping", {}, "gone", "stopping"),
+        ("stopped", {}, "gone", "stopped"),
+        ("shutting-down", {}, "gone", "shutting-down"),
+        ("terminated", {A: "impaired"}, "gone", "terminated"),
+    ],
+)
+def test_what_ec2_says_of_an_instance_is_whether_a_node_can_serve(
+    state: str, unwell: dict[str, str], found: str, word: str
+) -> None:
+    one = Node.from_host(Host(A, state), unwell)
+
+    assert (one.state, one.word) == (found, word)
+
+
+def test_a_terminated_node_has_the_address_that_it_was_registered_with_whatever_is_still_shown() -> None:
+    had = {tags.REGISTERED_IP: "10.0.0.1"}
+
+    assert Node.from_host(Host(A, "terminated", tags=had, address="10.0.0.9"), {}).address == "10.0.0.1"
+    assert Node.from_host(Host(A, "terminated", address="10.0.0.9"), {}).address == ""
+    assert Node.from_host(Host(A, "stopped", tags=had, address="10.0.0.9"), {}).address == "10.0.0.9"
 
 
 # Who joins
@@ -220,6 +254,14 @@ def test_a_retired_node_leaves_only_if_enough_healthy_ones_remain() -> None:
     dark = care(retired, node(B), pool((A, "healthy"), (B, "initial")))
 
     assert (leaves(two), leaves(alone), leaves(dark)) == ([A], [], [])
+
+
+def test_a_retired_node_that_only_starts_is_waited_for_like_any_other() -> None:
+    retired = node(A, "unsure", "pending", retired="2026-11-22T04:00:00Z old")
+
+    found = care(retired, node(B), pool((A, "unhealthy"), (B, "healthy")))
+
+    assert (leaves(found), found.left) == ([], {A: "EC2 says pending"})
 
 
 def test_healthy_ones_that_do_not_run_any_more_do_not_count_for_the_floor() -> None:
@@ -373,10 +415,11 @@ def test_the_address_of_a_terminated_node_leaves_if_nothing_has_it_now() -> None
     assert leaves(elsewhere) == [A]
 
 
-def test_an_address_that_another_node_has_now_is_that_nodes() -> None:
+@pytest.mark.parametrize("taken", [frozenset({("vpc-1", "10.0.0.97")}), frozenset()], ids=["seen", "not yet seen"])
+def test_an_address_that_another_node_has_now_is_that_nodes(taken: frozenset[tuple[str, str]]) -> None:
     dead, heir = node(A, "gone", "terminated"), replace(node(B), address=node(A).address)
 
-    found = care(dead, heir, pool((heir.address, "healthy"), kind="ip"), taken=frozenset({("vpc-1", heir.address)}))
+    found = care(dead, heir, pool((heir.address, "healthy"), kind="ip"), taken=taken)
 
     assert (joins(found), leaves(found), found.unknown) == ([], [], ())
 
