@@ -30,11 +30,14 @@ LONG_AGO = waited(timedelta(minutes=7))
 JUST_NOW = waited(timedelta(minutes=2))
 
 
+def words(application: str = "payroll") -> dict[str, str]:
+    return {tags.APPLICATION: application, tags.ROLE: tags.WEB_NODE}
+
+
 def told(*things: Node | Pool, settings: Any = SETTINGS, paused: str = "", **more: Any) -> Status:
     """The status of an application of these nodes and pools, and of no database, unless that is paused."""
     seen = scene(*things, **more)
-    words = {tags.APPLICATION: "payroll", tags.ROLE: tags.WEB_NODE}
-    known = [Host(one.id, one.word if one.state == "gone" else "running", tags=words) for one in seen.nodes]
+    known = [Host(one.id, one.word if one.state == "gone" else "running", tags=words()) for one in seen.nodes]
     volumes = [volume(on=None, paused=paused)] if paused else []
     errors = tuple(Refused(f"{one} of payroll was not read: Throttling") for one in seen.unread)
     fleet = Fleet((seen,) if seen.pools or seen.unread else (), errors)
@@ -78,9 +81,22 @@ def test_who_is_in_who_joins_who_leaves_and_who_is_unknown_is_counted() -> None:
 
 
 def test_a_node_that_comes_back_while_it_drains_joins_and_does_not_leave() -> None:
-    (found,) = web(node(A), pool((A, "draining"))).pools
+    application = one_told(node(A), pool((A, "draining")))
 
-    assert (list(found.joining), list(found.leaving)) == ([A], [])
+    (found,) = application.web.pools
+    assert (list(found.joining), list(found.leaving), application.waits_for) == ([A], [], ())
+
+
+def test_each_application_has_its_own_nodes_and_pools() -> None:
+    one = scene(node(A), pool((A, "healthy")))
+    hosts = [Host(name, "running", tags=words(application)) for name, application in ((A, "payroll"), (B, "shop"))]
+    databases = Databases({"payroll": [], "shop": []}, {}, {"payroll": [], "shop": []})
+    state = State(databases, (), frozenset(), [], hosts, fleet=Fleet((one,)))
+
+    payroll, shop = describe(state, SETTINGS, NOW).applications
+
+    assert (payroll.web.nodes, len(payroll.web.pools)) == ((A,), 1)
+    assert (shop.web.nodes, shop.web.pools) == ((B,), ())
 
 
 def test_a_pool_has_its_short_name_if_no_other_has_it() -> None:
