@@ -35,7 +35,6 @@ class Attachment:
 
     host: str
     state: str
-    device: str = ""
     since: datetime | None = None
     is_deleted_with_host: bool = False
 
@@ -192,7 +191,6 @@ def _attachment(attachment: VolumeAttachmentTypeDef) -> Attachment:
     return Attachment(
         attachment.get("InstanceId", ""),
         attachment.get("State", ""),
-        attachment.get("Device", ""),
         attachment.get("AttachTime"),
         attachment.get("DeleteOnTermination", False),
     )

@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper import tags
-from watchkeeper.replacement import refusals, telling
+from watchkeeper.replacement import obstacles, refusals, telling
 from watchkeeper.replacement.actions import Protect, Rehearse, Send, Tag, Terminate, Untag
-from watchkeeper.replacement.move import BACKOFF, fence, is_busy, is_stuck, point, protect, start_words
+from watchkeeper.replacement.arrival import BACKOFF, point, start_words
+from watchkeeper.replacement.move import fence, is_busy, is_stuck, protect
 from watchkeeper.replacement.refusals import Refusal
 from watchkeeper.replacement.scene import retired_at
 from watchkeeper.replacement.verdict import Plan
@@ -37,7 +38,7 @@ def plan(scene: Scene, settings: Settings, host: Host) -> Plan:
     if scene.is_ailing(host):
         return Plan(actions=kept, waits=(f"the checks of {host.id} fail for two minutes, or no longer",))
     refusal = (
-        refusals.templates(scene) or refusals.not_ours(scene, host) or refusals.sick(scene) or refusals.keys(scene)
+        obstacles.templates(scene) or obstacles.not_ours(scene, host) or obstacles.sick(scene) or obstacles.keys(scene)
     )
     if refusal is None and scene.details and scene.details.failure:
         refusal = refusals.launch(scene, scene.details.failure, None)

@@ -62,15 +62,11 @@ class Seen:
     zones: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """Every application that has a launch template, each as a scene without details."""
+def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: datetime) -> tuple[Scene, ...]:
+    """The applications with these names (`*` matches any text) that have a launch template, without details.
 
-    scenes: tuple[Scene, ...]
-
-
-def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: datetime) -> Fleet:
-    """Reads the applications with these names (`*` matches any text) for the calls of their pages."""
+    All are read for the calls of their pages.
+    """
     templates = _by_application(launches.find(read.ec2, names))
     found = _by_application([one for one in volumes.find(read.ec2, names) if one.state not in NOT_THERE])
     claiming = _by_application(hosts.find_claiming(read.ec2, names))
@@ -79,7 +75,7 @@ def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: da
     known |= hosts.find(read.ec2, sorted(holding - set(known)))
     impaired = _read_impaired(read, None)
     led = _read_addresses(read, settings, found)
-    scenes = (
+    return tuple(
         Scene(
             name,
             now,
@@ -92,7 +88,6 @@ def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: da
         for name in sorted(templates)
         if name not in settings.retired
     )
-    return Fleet(tuple(scenes))
 
 
 def observe(read: Readers, settings: Settings, name: str, now: datetime, seen: Seen) -> Scene:

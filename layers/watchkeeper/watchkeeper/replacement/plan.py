@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from watchkeeper import tags
 from watchkeeper.look import stamp
-from watchkeeper.replacement import calm, loss, refusals
+from watchkeeper.replacement import calm, loss, obstacles, refusals
 from watchkeeper.replacement.actions import Launch, Send, StartAgain, Tag, Tell, Untag
 from watchkeeper.replacement.move import fence, move
 from watchkeeper.replacement.scene import GONE, YOUNG
@@ -81,9 +81,9 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
     if unfinished := loss.finish(scene, settings):
         return unfinished
     there = host if host and host.state not in GONE else None
-    refusal = refusals.sick(scene) or refusals.keys(scene)
+    refusal = obstacles.sick(scene) or obstacles.keys(scene)
     if not refusal and not scene.target:
-        refusal = refusals.templates(scene) or refusals.not_ours(scene, there) or refusals.budget(scene, settings)
+        refusal = obstacles.templates(scene) or obstacles.not_ours(scene, there) or refusals.budget(scene, settings)
     if refusal:
         return Plan(refusal)
     if host and scene.condition(host) == "impaired" and tags.RETIRED not in host.tags:

@@ -22,6 +22,7 @@ from watchkeeper.replacement.scene import Details
 from watchkeeper.runtime import Metric, Report, now
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from mypy_boto3_lambda import LambdaClient
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from watchkeeper.look import Look
     from watchkeeper.replacement.actions import Action
     from watchkeeper.replacement.apply import Writers
-    from watchkeeper.replacement.observe import Fleet, Readers
+    from watchkeeper.replacement.observe import Readers
     from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
     from watchkeeper.replacement.verdict import Plan
@@ -114,7 +115,7 @@ def _refuse_unknown(clients: Clients, settings: Settings, look: Look) -> None:
 def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> Report:
     began = now()
     fleet = observe_all(clients.read, settings, settings.watched, began)
-    plans = {scene.application: plan(scene, settings) for scene in fleet.scenes}
+    plans = {scene.application: plan(scene, settings) for scene in fleet}
     work = [name for name, found in plans.items() if not found.is_empty or _is_due(name, look.time)]
     if look.dry_run:
         return Report({"plan": [_planned(name, found) for name, found in plans.items()]})
@@ -126,12 +127,14 @@ def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> 
     figures = care.ask(clients.read, clients.write, settings, fleet, look, left) if not attended else ()
     refused = [one for name, found in plans.items() if name not in work and (one := found.refusal)]
     report = _report(*attended)
-    answer = {"looked_at": len(fleet.scenes), "handed_on": handed, "alarms": changed, **_answer(report)}
+    answer = {"looked_at": len(fleet), "handed_on": handed, "alarms": changed, **_answer(report)}
     metrics = (*report.metrics, *figures, *care.count(fleet), Metric("Refusals", len(refused)), Metric("Looks"))
     return Report(answer, metrics, (*report.errors, *failed))
 
 
-def _keep_alarms(clients: Clients, settings: Settings, fleet: Fleet) -> tuple[dict[str, list[str]], list[Exception]]:
+def _keep_alarms(
+    clients: Clients, settings: Settings, fleet: Sequence[Scene]
+) -> tuple[dict[str, list[str]], list[Exception]]:
     """The alarms only wake us, so whatever becomes of them comes after what they are for, and prevents none of it."""
     try:
         return care.keep_alarms(clients.read, settings, fleet), []
