@@ -98,15 +98,20 @@ def test_an_event_alone_has_a_dead_host_replaced(region: Region, case: str) -> N
     is_served_by(region, new)
 
 
-@pytest.mark.parametrize("case", ["direct", "sns", "composite"])
+@pytest.mark.parametrize("case", ["direct", "composite_direct", "sns", "composite"])
 def test_an_alarm_of_somebodys_own_has_a_dead_host_replaced(region: Region, case: str) -> None:
     old = host(region)
     die(region, "terminated")
 
-    if case == "direct":
-        function = region.functions.find(FUNCTION)
+    function = region.functions.find(FUNCTION)
+    if case.endswith("direct"):
         event = payload(case, old)
         region.bus.hand_to(function.arn, event, "lambda.alarms.cloudwatch.amazonaws.com", event["alarmArn"])
+    elif case == "sns":
+        sns, told = region.client("sns"), payload(case, old)["Records"][0]["Sns"]
+        topic = sns.create_topic(Name="on-call")["TopicArn"]
+        sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function.arn)
+        sns.publish(TopicArn=topic, Subject=told["Subject"], Message=told["Message"])
     else:
         region.invoke(FUNCTION, payload(case, old), asynchronous=True)
     wait(region, minutes(2))
@@ -157,7 +162,7 @@ def test_an_event_of_a_host_that_is_well_changes_nothing(region: Region) -> None
     before = region.world()
     region.calls.clear()
 
-    for case in ("terminated", "stopped", "alarm", "direct", "sns", "composite"):
+    for case in ("terminated", "stopped", "alarm", "direct", "sns", "composite", "composite_direct"):
         look(region, **payload(case, host(region)))
 
     assert region.world() == before

@@ -81,6 +81,15 @@ def test_alarms_of_people_may_wake_it_too_if_they_are_of_this_account(template: 
     assert given["SourceAccount"] == {"Ref": "AWS::AccountId"}
 
 
+def test_topics_of_people_may_wake_it_too_if_they_are_of_this_account(template: Template) -> None:
+    (given,) = [
+        one for one in template.of_type("AWS::Lambda::Permission").values() if one["Principal"] == "sns.amazonaws.com"
+    ]
+
+    assert given["FunctionName"] == {"Ref": f"{NAME}Function"}
+    assert given["SourceArn"] == {"Sub": "arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:*"}
+
+
 def test_it_is_swept_each_minute(template: Template) -> None:
     assert template.resources["ReplaceDatabaseHostEachMinute"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
 
@@ -100,7 +109,15 @@ def test_one_parameter_puts_all_that_wakes_it_to_sleep(template: Template) -> No
 
 @pytest.mark.parametrize(
     ("case", "named"),
-    [("alarm", 1), ("direct", 1), ("sns", 1), ("composite", 2), ("terminated", 1), ("stopped", 1)],
+    [
+        ("alarm", 1),
+        ("direct", 1),
+        ("sns", 1),
+        ("composite", 2),
+        ("composite_direct", 1),
+        ("terminated", 1),
+        ("stopped", 1),
+    ],
 )
 def test_there_is_an_event_in_each_shape_that_aws_sends(case: str, named: int) -> None:
     text = Path(f"events/replace_database_host.{case}.json").read_text()
