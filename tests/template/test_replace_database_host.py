@@ -210,7 +210,7 @@ def test_of_a_hosts_attributes_only_its_devices_may_be_changed(template: Templat
 @pytest.mark.parametrize(
     ("of", "role", "words"),
     [
-        ("volume", "database", {"host", "refused", "replaced", "restored-from", "volumes"}),
+        ("volume", "database", {"host", "refused", "replaced", "volumes"}),
         ("instance", "database-host", {"retired"}),
         ("snapshot", "snapshot", {"lost"}),
     ],
@@ -230,7 +230,8 @@ def test_it_remembers_by_words_of_its_own(template: Template, of: str, role: str
 def test_it_forgets_words_of_its_own_and_never_all_tags_at_once(template: Template) -> None:
     given = condition(template, "ec2:DeleteTags", "volume")
 
-    words = ["lost", "refused", "retired"]
+    words = ["refused", "retired"]
+    assert set(statements(template, "ec2:DeleteTags")) == {"instance", "volume"}
     assert given["ForAllValues:StringEquals"] == {"aws:TagKeys": [f"watchkeeper:{word}" for word in words]}
     assert given["Null"] == {"aws:TagKeys": "false"}
 
@@ -256,6 +257,18 @@ def test_a_volume_is_made_only_if_a_parameter_says_so_and_only_of_a_snapshot_of_
     assert template.resources["ReplaceDatabaseHostMayRestore"]["Condition"] == "RestoresVolumes"
     assert found["snapshot"]["Condition"]["StringEquals"] == {"aws:ResourceTag/watchkeeper:role": "snapshot"}
     assert found["volume"]["Condition"]["StringLike"] == NEW
+
+
+def test_a_volume_that_is_made_gets_words_of_ours_alone(template: Template) -> None:
+    (given,) = [
+        one["Condition"]
+        for by, one in template.statements
+        if by == "ReplaceDatabaseHostMayRestore" and one["Action"] == "ec2:CreateTags"
+    ]
+
+    assert given["StringEquals"] == {"ec2:CreateAction": "CreateVolume"}
+    words = ["address", "application", "host", "keep", "restored-from", "role"]
+    assert given["ForAllValues:StringEquals"] == {"aws:TagKeys": [f"watchkeeper:{word}" for word in words]}
 
 
 def test_no_role_may_delete_a_volume_or_detach_one_without_naming_the_host(template: Template) -> None:
