@@ -7,20 +7,27 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.unit.scenes import OLD, SETTINGS, scene
 from watchkeeper.aws import hosts, keys
+from watchkeeper.replacement.actions import Protect, Stop, Terminate
+from watchkeeper.replacement.apply import Writers
+from watchkeeper.replacement.observe import Readers
+from watchkeeper.replacement.serve import Attended, Clients, _act
+from watchkeeper.replacement.verdict import Plan
 
 
 class Answering:
-    """A client whose every call is remembered, and answered the same."""
+    """A client whose every call is remembered, and answered the same; `only` says which one an error is for."""
 
-    def __init__(self, answer: Any = None) -> None:
+    def __init__(self, answer: Any = None, only: str = "") -> None:
         self.answer = answer
+        self.only = only
         self.calls: list[dict[str, Any]] = []
 
     def __getattr__(self, operation: str) -> Any:
         def call(**words: Any) -> Any:
             self.calls.append({"operation": operation, **words})
-            if isinstance(self.answer, Exception):
+            if isinstance(self.answer, Exception) and self.only in ("", operation):
                 raise self.answer
             return self.answer
 
@@ -39,6 +46,29 @@ def test_a_host_that_hangs_is_terminated_without_being_asked() -> None:
     assert ec2.calls == [
         {"operation": "terminate_instances", "InstanceIds": ["i-1"], "Force": True, "SkipOsShutdown": True}
     ]
+
+
+def test_volumes_that_may_not_be_protected_prevent_the_end_of_their_host_and_not_its_stop() -> None:
+    ec2: Any = Answering(denied("UnauthorizedOperation"), only="modify_instance_attribute")
+    nobody: Any = None
+    clients = Clients(Readers(ec2, *[nobody] * 4), Writers(*[nobody] * 4), nobody)
+    attended = Attended("payroll")
+
+    def did(*actions: Protect | Stop | Terminate) -> list[str]:
+        ec2.calls.clear()
+        _act(clients, SETTINGS, scene(), Plan(actions=actions), attended)
+        return [one["operation"] for one in ec2.calls]
+
+    keep, stop, end = Protect(OLD, ("/dev/sdf",), ""), Stop(OLD, ""), Terminate(OLD, "")
+
+    assert did(keep, stop) == ["modify_instance_attribute", "stop_instances"]
+    assert did(keep, end) == ["modify_instance_attribute"]
+    assert [str(error) for error in attended.errors] == [str(ec2.answer)]
+    assert [one["step"] for one in attended.did] == ["Stop"]
+
+    ec2.answer = None
+    assert did(keep, end) == ["modify_instance_attribute", "terminate_instances"]
+    assert attended.errors == ()
 
 
 def test_a_key_that_may_not_be_described_was_not_given_and_ends_no_look() -> None:

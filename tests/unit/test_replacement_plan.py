@@ -243,6 +243,16 @@ def test_silence_vetoes_nothing(known: Any) -> None:
     assert kinds(scene(checks={OLD: impaired()}, details=known)) == [Launch]
 
 
+def test_a_host_that_was_to_be_stopped_ten_minutes_ago_and_runs_is_asked_again_and_fenced_anew() -> None:
+    def ill(ago: int, **more: Any) -> Scene:
+        return scene(retired(host(), timedelta(minutes=ago)), replacement(), checks={OLD: impaired()}, **more)
+
+    silent = details(is_reached={})
+
+    assert [kinds(ill(ago)) for ago in (9, 10)] == [[Stop], [Send]]
+    assert [kinds(ill(ago, details=silent)) for ago in (9, 10)] == [[Stop], [Tag, Stop]]
+
+
 def test_that_a_replacement_runs_already_spares_no_question() -> None:
     stray, troubled = replacement(), details(zone=Zone(10, 9))
 
@@ -623,6 +633,32 @@ def test_an_address_that_may_not_move_keeps_nobody_from_being_the_settled_host()
     assert refusal(odd) == "odd-address"
     assert isinstance(told, Tell)
     assert "Its address does not lead there" in told.text
+    assert isinstance(settled, Tag)
+    assert settled.words[tags.HOST] == NEW
+
+
+def test_a_start_that_ended_well_counts_though_a_later_one_failed() -> None:
+    both = (started(timedelta(seconds=20)), started(timedelta(seconds=10), code=210))
+    again = retired(host(launched=NOW - timedelta(minutes=3)), timedelta(minutes=4))
+
+    assert kinds(scene(GONE, HAS, volumes=ON_NEW, details=details(starts={NEW: both}))) == [Point]
+    assert kinds(scene(again, details=details(starts={OLD: both}))) == [Untag]
+
+
+def test_a_database_whose_tags_were_lost_on_the_way_is_started_on_the_host_that_we_launched_for_it() -> None:
+    lost, known = away(NEW, host="", volumes=""), Record("Z1", NAME, 5, IPS[NEW])
+    failed = started(timedelta(seconds=20), "record", 212, "No PostgreSQL runs.")
+
+    def sent(*starts: Any, by_us: bool = True) -> Scene:
+        there = HAS if by_us else replace(HAS, tags=host().tags)
+        return scene(GONE, there, volumes=lost, record=known, details=details(starts={NEW: starts}))
+
+    assert [one.command for one in steps(sent()) if isinstance(one, Send)] == ["record"]
+    assert [one.command for one in steps(sent(failed)) if isinstance(one, Send)] == ["start"]
+    assert [one.command for one in steps(sent(failed, by_us=False)) if isinstance(one, Send)] == ["record"]
+    told, settled = plan(sent(failed, started()), SETTINGS).actions
+    assert isinstance(told, Tell)
+    assert f"Its host was {OLD}" in told.text
     assert isinstance(settled, Tag)
     assert settled.words[tags.HOST] == NEW
 

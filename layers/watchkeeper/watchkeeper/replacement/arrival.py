@@ -16,6 +16,7 @@ from watchkeeper.replacement.verdict import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.starts import Start
@@ -30,21 +31,28 @@ BACKOFF = (timedelta(0), timedelta(seconds=20), timedelta(seconds=60))
 
 def arrive(scene: Scene, settings: Settings, target: Host) -> Plan:
     """All volumes are there: the database starts, its address follows if it may, and it is settled."""
-    details, began = scene.details, scene.began(target)
-    sent = [
-        one
-        for one in (details.starts.get(target.id, ()) if details else ())
-        if one.command == "start" and (began is None or one.asked >= began)
-    ]
-    if not sent or not sent[-1].is_success:
+    sent = starts_since(scene, target, scene.began(target))
+    proof = proven(sent)
+    if proof is None:
         return _start(scene, settings, target, sent)
     pointed = point(scene, settings, target)
     if not pointed.is_empty:
         return pointed
     remembered = {tags.HOST: target.id, tags.VOLUMES: " ".join(scene.ids)}
     settle = Tag(scene.ids, remembered, "its database takes writes there, and is found there")
-    told = telling.replaced(scene, target, sent[-1], is_found=pointed.refusal is None)
-    return Plan(pointed.refusal, telling.before(scene, sent[-1], told, settle))
+    told = telling.replaced(scene, target, proof, is_found=pointed.refusal is None)
+    return Plan(pointed.refusal, telling.before(scene, proof, told, settle))
+
+
+def starts_since(scene: Scene, host: Host, moment: datetime | None) -> Sequence[Start]:
+    """The starts that a host was asked for since a moment, oldest first."""
+    sent = scene.details.starts.get(host.id, ()) if scene.details else ()
+    return [one for one in sent if one.command == "start" and (moment is None or one.asked >= moment)]
+
+
+def proven(sent: Sequence[Start]) -> Start | None:
+    """The start after which the database took a write: one that failed beside it, or after it, takes nothing back."""
+    return next((one for one in sent if one.is_success), None)
 
 
 def _start(scene: Scene, settings: Settings, target: Host, sent: Sequence[Start]) -> Plan:

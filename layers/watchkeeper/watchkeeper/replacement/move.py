@@ -64,7 +64,7 @@ def fence(scene: Scene, settings: Settings, host: Host, reason: str) -> tuple[Ac
         return ()
     steps: list[Action] = list(protect(scene, host))
     since = retired_at(host) if scene.is_retired(host) else None
-    if since is None:
+    if since is None or (host.state == "running" and not scene.is_fenced(host)):
         steps.append(
             Tag((host.id,), {tags.RETIRED: f"{stamp(scene.now)} {reason}"}, "what stopped it is told from a person")
         )

@@ -58,6 +58,7 @@ class Seen:
     launches: tuple[Launch, ...] | None = None
     launched: dict[str, Host] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
+    unprotected: dict[str, ClientError] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     zones: Mapping[str, str] | None = None
 

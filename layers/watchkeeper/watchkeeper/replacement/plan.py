@@ -86,7 +86,7 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
         refusal = obstacles.templates(scene) or obstacles.not_ours(scene, there) or refusals.budget(scene, settings)
     if refusal:
         return Plan(refusal)
-    if host and scene.condition(host) == "impaired" and tags.RETIRED not in host.tags:
+    if host and scene.condition(host) == "impaired" and not scene.is_fenced(host):
         if refusal := refusals.zone(scene, host):
             return Plan(refusal)
         if asked := _ask(scene, host):

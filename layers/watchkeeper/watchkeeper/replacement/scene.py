@@ -28,6 +28,9 @@ MOST_REPLACEMENTS = 30
 IMPAIRED_FOR = timedelta(minutes=2)
 YOUNG = timedelta(minutes=10)
 
+# From the tag to the stop of a host that runs it is seconds; later the tag is of a fence that was given up.
+FENCED_FOR = timedelta(minutes=10)
+
 # A stop whose reason is one of these was somebody's wish:
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
 BY_PEOPLE = ("Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown")
@@ -139,6 +142,11 @@ class Scene:
         """We set out to stop it, and nobody has started it since."""
         moment = retired_at(host)
         return moment is not None and (host.launched is None or moment >= host.launched)
+
+    def is_fenced(self, host: Host) -> bool:
+        """We set out to stop it a moment ago: what it is replaced for was looked into."""
+        moment = retired_at(host)
+        return moment is not None and self.now - moment < FENCED_FOR
 
     def condition(self, host: Host | None) -> Condition:
         """How a host is, by EC2's own word of this moment; an event is never asked."""

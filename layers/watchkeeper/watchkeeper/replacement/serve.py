@@ -68,6 +68,11 @@ class Attended:
     seen: Seen = field(default_factory=Seen)
     asked: set[Action] = field(default_factory=set)
 
+    @property
+    def errors(self) -> tuple[Exception, ...]:
+        """What failed and was not made up for: what the look ended with, and volumes that would go with their host."""
+        return (*((self.error,) if self.error else ()), *self.seen.unprotected.values())
+
     def answer(self) -> dict[str, Any]:
         """As it is answered."""
         return {
@@ -162,26 +167,32 @@ def _attend(clients: Clients, settings: Settings, look: Look, name: str, seconds
     details = Details(is_due=_is_due(name, look.time), forced_at=began if look.force else None)
     attended = Attended(name, seen=Seen(details))
     while True:
-        acted = False
         try:
-            scene = observe(clients.read, settings, name, now(), attended.seen)
-            found = plan(scene, settings)
-            attended.waits, attended.error = found.waits, None
-            attended.refused = {found.refusal.name: found.refusal.sentence} if found.refusal else None
-            if look.dry_run:
-                attended.did = [{"would": describe(action)} for action in found.actions]
+            acted = _try(clients, settings, look, attended)
+            if acted is None:
                 return attended
-            acted = _act(clients, settings, scene, found, attended)
         except Exception as error:  # one call that failed does not end a look; the last one's failure is raised
-            logger.warning("look interrupted", extra={"application": name}, exc_info=True)
-            attended.error = error
-        else:
-            # Where no volume is left, nothing but the notice remembers that it was told.
-            if not found.waits and all(isinstance(one, Tell) for one in found.actions):
-                return attended
+            acted, attended.error = False, error
         if (now() - began).total_seconds() + PAUSE_SECONDS > seconds:
             return attended
+        if attended.error:
+            logger.warning("look interrupted", extra={"application": name}, exc_info=attended.error)
         loop.pause(0 if acted else PAUSE_SECONDS)
+
+
+def _try(clients: Clients, settings: Settings, look: Look, attended: Attended) -> bool | None:
+    """Observes, plans and acts once: whether anything was done anew; None if nothing is left to do or wait for."""
+    scene = observe(clients.read, settings, attended.application, now(), attended.seen)
+    found = plan(scene, settings)
+    attended.waits, attended.error = found.waits, None
+    attended.refused = {found.refusal.name: found.refusal.sentence} if found.refusal else None
+    if look.dry_run:
+        attended.did = [{"would": describe(action)} for action in found.actions]
+        return None
+    acted = _act(clients, settings, scene, found, attended)
+    # Where no volume is left, nothing but the notice remembers that it was told.
+    is_over = not found.waits and all(isinstance(one, Tell) for one in found.actions)
+    return None if is_over else acted
 
 
 def _act(clients: Clients, settings: Settings, scene: Scene, found: Plan, attended: Attended) -> bool:
@@ -194,8 +205,8 @@ def _act(clients: Clients, settings: Settings, scene: Scene, found: Plan, attend
         if isinstance(action, ONCE) and action in attended.asked:
             continue
         if not apply(clients.read, clients.write, settings, scene, action, attended.seen):
-            if isinstance(action, StartAgain):
-                continue  # there is no room for it either, and what comes after it is to tell that
+            if isinstance(action, Protect | StartAgain):
+                continue  # the stop comes all the same; and that there is no room for it either is to be told
             break
         done = describe(action)
         acted = acted or done not in attended.did
@@ -215,7 +226,7 @@ def _report(*attended: Attended) -> Report:
         if one.replaced is not None:
             metrics += [Metric("DatabaseReplaced"), Metric("SecondsToReplace", one.replaced, MetricUnit.Seconds)]
     answer = {"applications": [one.answer() for one in attended]}
-    return Report(answer, tuple(metrics), tuple(one.error for one in attended if one.error))
+    return Report(answer, tuple(metrics), tuple(error for one in attended for error in one.errors))
 
 
 def _answer(report: Report) -> dict[str, Any]:
