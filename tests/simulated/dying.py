@@ -38,7 +38,7 @@ def open_region(
             ReplaceDatabaseHosts=str(sweeps).lower(),
             HostedZoneIds=app["HostedZone"],
             RecordNames="*.smallpayroll.internal",
-            LaunchRoleArns=role(region),
+            LaunchRoleArns=app["DatabaseRole"],
             **parameters,
         )
         region.run(region.quiet, at_most=minutes(10))
@@ -49,12 +49,6 @@ def open_region(
         assert look(region)["applications"] == []
         region.calls.clear()
         yield region
-
-
-def role(region: Region) -> str:
-    """The role that hosts are launched with."""
-    (found,) = [one for one in region.client("iam").list_roles()["Roles"] if "Database" in one["RoleName"]]
-    return str(found["Arn"])
 
 
 def add_volume(region: Region, application: str = "smallpayroll", device: str = "/dev/sdg", **more: Any) -> str:
