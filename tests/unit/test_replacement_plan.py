@@ -533,6 +533,85 @@ def test_an_old_host_that_runs_again_without_a_volume_is_left_alone() -> None:
     assert kinds(scene(again, replacement(), volumes=away())) == [Attach, Attach]
 
 
+# What lasts
+
+
+def stands(since: int, **more: Any) -> Scene:
+    """A move to a replacement that was launched so many minutes ago, and counted; its host was terminated."""
+    counted = f"{stamp(NOW - timedelta(minutes=since))}={OLD}.0"
+    target = replacement(volumes=(DATA, WAL), launched=NOW - timedelta(minutes=since))
+    wal = volume(WAL, OLD, replaced=counted)
+    assert wal.attachment
+    busy = replace(wal.attachment, state="busy")
+    held = (replace(volume(DATA, OLD, replaced=counted), attachment=busy), wal)
+    return scene(more.pop("old", host(state="shutting-down")), target, **{"volumes": held, **more})
+
+
+def test_a_move_that_stands_still_for_twenty_minutes_is_told_with_what_ends_it_and_goes_on() -> None:
+    early, late = plan(stands(19), SETTINGS), plan(stands(20), SETTINGS)
+
+    assert (early.refusal, len(early.waits)) == (None, 2)
+    assert late.refusal
+    assert (late.refusal.name, late.waits) == ("takes-long", early.waits)
+    assert f"detach-volume --force --instance-id {OLD}" in late.refusal.sentence
+    assert refusal(stands(20, details=None)) is None
+
+
+def test_a_move_that_got_on_a_moment_ago_stands_still_for_no_time() -> None:
+    assert refusal(stands(90)) == "takes-long"
+    again = details(starts={NEW: (started(timedelta(hours=1), code=210), under_way())})
+    there = away(NEW, replaced=f"{stamp(NOW - timedelta(hours=1))}={OLD}.0")
+    assert refusal(stands(90, volumes=there, details=again)) is None
+    assert refusal(stands(90, old=retired(host(state="stopping"), timedelta(seconds=9)))) is None
+
+
+def test_a_host_that_is_well_again_and_that_ssm_does_not_reach_is_told_without_a_word_of_force() -> None:
+    kept = retired(host(), timedelta(minutes=21))
+
+    found = plan(scene(kept, details=details(is_reached={})), SETTINGS).refusal
+
+    assert found
+    assert found.name == "takes-long"
+    assert f"SSM reaches {OLD}" in found.sentence
+    assert "--force" not in found.sentence
+
+
+def test_what_a_terminated_host_does_not_let_go_of_is_taken_by_force_after_a_while() -> None:
+    gone = host(state="terminated")
+
+    assert Detach not in kinds(stands(1, old=gone))
+    (step,) = steps(stands(2, old=gone))
+    assert step == Detach(DATA, OLD, step.reason, force=True)  # type: ignore[attr-defined]
+    assert Detach not in kinds(stands(2))  # which is not terminated yet
+
+
+def test_a_volume_that_does_not_end_leaving_the_new_host_is_followed_by_another_host() -> None:
+    stuck = tuple(
+        replace(one, attachment=replace(one.attachment, since=NOW - timedelta(minutes=6)))
+        for one in (volume(DATA, NEW, "detaching"), volume(WAL, NEW, "detaching"))
+        if one.attachment
+    )
+    old = retired(host(state="stopped", volumes=()), timedelta(minutes=7))
+
+    assert kinds(scene(old, replacement(launched=NOW - timedelta(minutes=7)), volumes=stuck)) == []
+    assert kinds(scene(old, replacement(launched=NOW - timedelta(minutes=13)), volumes=stuck)) == [Tag]
+
+
+def test_a_volume_on_a_host_that_ec2_does_not_know_is_told_and_waited_for() -> None:
+    found = plan(replace(scene(), hosts={}), SETTINGS)
+
+    assert found.refusal
+    assert (found.refusal.name, len(found.waits)) == ("host-unknown", 1)
+    assert kinds(replace(scene(), hosts={})) == [Tag]  # of the refusal alone
+
+
+def test_a_launch_template_that_loses_its_tag_is_told_while_a_move_has_begun() -> None:
+    assert refusal(stands(1, launches=())) == "launch-template-gone"
+    assert refusal(scene(retired(host(state="stopped")), launches=())) == "launch-template-gone"
+    assert refusal(scene(host(volumes=(WAL,)), volumes=(volume(DATA, None), volume(WAL)), launches=())) is None
+    assert refusal(scene(volumes=away(OLD, replaced=f"{stamp(NOW)}={OLD}.0"), launches=())) is None
+
+
 # No capacity
 
 

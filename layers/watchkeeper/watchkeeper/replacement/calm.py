@@ -99,8 +99,10 @@ def _forgive(scene: Scene, settings: Settings, host: Host) -> Plan:
     if details is None:
         return Plan(waits=(f"{host.id} is well again",))
     moment = max(filter(None, (scene.began(host), retired_at(host))), default=scene.now)
-    if scene.now - moment < FORGOTTEN or not details.is_reached.get(host.id):
+    if scene.now - moment < FORGOTTEN:
         return Plan(waits=(f"{host.id} is well for two minutes",))
+    if not details.is_reached.get(host.id):
+        return Plan(waits=(f"SSM reaches {host.id}, which is well again",))
     sent = starts_since(scene, host, moment)
     if proof := proven(sent):
         over = Untag((host.id,), tags.RETIRED, "it is well again, and its database takes writes")

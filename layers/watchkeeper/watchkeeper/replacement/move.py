@@ -99,6 +99,8 @@ def _leaving(scene: Scene, target: Host) -> list[str]:
 
 def _free(scene: Scene, settings: Settings, host: Host) -> list[Action]:
     """What leaves a host that is seen stopped: first the address, then the volumes, the anchor last."""
+    if host.state == "terminated":
+        return _wrest(scene, settings, host)
     if host.state != "stopped":
         return []
     steps: list[Action] = []
@@ -119,6 +121,18 @@ def _free(scene: Scene, settings: Settings, host: Host) -> list[Action]:
     return steps
 
 
+def _wrest(scene: Scene, settings: Settings, host: Host) -> list[Action]:
+    """What a terminated host should have let go of long ago; EC2 takes a volume from it by itself."""
+    since = refusals.last_step(scene)
+    if since is None or scene.now - since < settings.terminate_after:
+        return []
+    return [
+        Detach(one.id, host.id, f"{host.id} is terminated, and the volume hangs", force=True)
+        for one in reversed(scene.volumes)
+        if one.attachment and one.attachment.host == host.id and one.attachment.state in ("busy", "detaching")
+    ]
+
+
 def _give_up(scene: Scene, target: Host) -> list[Action]:
     """A host that does not come up, or to which nothing can be attached, makes room for the next number."""
     if scene.age(target) < HOPELESS:
@@ -130,7 +144,9 @@ def _attach(scene: Scene, target: Host) -> list[Action]:
     stuck = [one for one in scene.volumes if is_stuck(scene, one, target)]
     if stuck:
         return _give_up(scene, target) or [
-            Detach(one.id, target.id, "attaching does not end; then under another name") for one in reversed(stuck)
+            Detach(one.id, target.id, "attaching does not end; then under another name")
+            for one in reversed(stuck)
+            if one.attachment and one.attachment.state == "attaching"
         ]
     if scene.anchor.attachment and scene.anchor.host != target.id:
         return []
@@ -146,9 +162,9 @@ def _attach(scene: Scene, target: Host) -> list[Action]:
 
 
 def is_stuck(scene: Scene, volume: Volume, host: Host) -> bool:
-    """Attaching it to this host does not end."""
+    """Attaching it to this host does not end, or the detaching that was to end that."""
     attachment = volume.attachment
-    if attachment is None or attachment.host != host.id or attachment.state != "attaching":
+    if attachment is None or attachment.host != host.id or attachment.state not in ("attaching", "detaching"):
         return False
     return attachment.since is not None and scene.now - attachment.since >= STUCK
 

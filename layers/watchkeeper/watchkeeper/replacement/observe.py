@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from watchkeeper import tags
 from watchkeeper.aws import addresses, agents, checks, hosts, keys, launches, snapshots, starts, volumes
+from watchkeeper.replacement import refusals
 from watchkeeper.replacement.scene import STOPPED, Details, Scene, Zone
 
 if TYPE_CHECKING:
@@ -64,9 +65,8 @@ class Seen:
 
 
 def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: datetime) -> tuple[Scene, ...]:
-    """The applications with these names (`*` matches any text) that have a launch template, without details.
-
-    All are read for the calls of their pages.
+    """The applications with these names (`*` matches any text) that have a launch template, or had one when their move
+    began, without details: all are read for the calls of their pages.
     """
     templates = _by_application(launches.find(read.ec2, names))
     found = _by_application([one for one in volumes.find(read.ec2, names) if one.state not in NOT_THERE])
@@ -76,19 +76,19 @@ def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: da
     known |= hosts.find(read.ec2, sorted(holding - set(known)))
     impaired = _read_impaired(read, None)
     led = _read_addresses(read, settings, found)
-    return tuple(
+    scenes = [
         Scene(
             name,
             now,
             tuple(found.get(name, ())),
             _around(found.get(name, ()), claiming.get(name, ()), known),
-            tuple(templates[name]),
+            tuple(templates.get(name, ())),
             impaired,
             led.get(_address(found.get(name, ()))),
         )
-        for name in sorted(templates)
-        if name not in settings.retired
-    )
+        for name in sorted({*templates, *found} - set(settings.retired))
+    ]
+    return tuple(one for one in scenes if one.launches or refusals.template_gone(one))
 
 
 def observe(read: Readers, settings: Settings, name: str, now: datetime, seen: Seen) -> Scene:

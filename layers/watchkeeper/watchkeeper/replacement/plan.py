@@ -25,19 +25,30 @@ if TYPE_CHECKING:
 ANSWER = timedelta(seconds=10)
 ANSWERED = timedelta(minutes=1)
 
+# A move lasts a minute or two; with a host that hangs, and a replacement that hangs too, a quarter of an hour.
+LONG = timedelta(minutes=20)
+
 # A volume that was made a moment ago is about to be attached.
 NEW = timedelta(minutes=30)
 
 
 def plan(scene: Scene, settings: Settings) -> Plan:
     """What to do now; without details only whether anything is. Telling of a refusal once is part of it."""
-    found = _plan(scene, settings)
+    found = _in_time(scene, _plan(scene, settings))
     return replace(found, actions=(*found.actions, *_tell(scene, found)))
+
+
+def _in_time(scene: Scene, found: Plan) -> Plan:
+    """What a move still waits for after so long is told; it goes on all the same."""
+    since = refusals.last_step(scene) if scene.volumes and scene.details else None
+    if found.refusal or not found.waits or since is None or scene.now - since < LONG:
+        return found
+    return replace(found, refusal=refusals.takes_long(scene, since, found.waits))
 
 
 def _plan(scene: Scene, settings: Settings) -> Plan:
     if not scene.launches:
-        return Plan()
+        return Plan(refusals.template_gone(scene))
     if refusal := refusals.name(scene):
         return Plan(refusal)
     if not scene.volumes or scene.members - set(scene.ids):
@@ -77,7 +88,7 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
     if details is None:
         return Plan(waits=(f"{scene.home} is {scene.condition(host)}",))
     if host is None and any(one.attachment and one.attachment.host == scene.home for one in scene.volumes):
-        return Plan(waits=(f"EC2 describes {scene.home}, to which it says a volume is attached",))
+        return Plan(refusals.host_unknown(scene), waits=(f"EC2 describes {scene.home}, or its volumes without it",))
     if unfinished := loss.finish(scene, settings):
         return unfinished
     there = host if host and host.state not in GONE else None

@@ -10,11 +10,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper import applications, tags
-from watchkeeper.look import read_time
-from watchkeeper.replacement.scene import STOPPED
+from watchkeeper.look import read_time, stamp
+from watchkeeper.replacement.scene import STOPPED, retired_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.launches import Failure
@@ -139,11 +140,69 @@ def entries(scene: Scene) -> dict[str, str]:
     return {time: of for time, _, of in found if _is_recent(time, scene)}
 
 
+def last_step(scene: Scene) -> datetime | None:
+    """When a move that has begun last got on, as all that it touches remembers; None if there is none."""
+    home, target = scene.hosts.get(scene.home), scene.target
+    moments = [read_time(time) for time, of in entries(scene).items() if of.startswith(f"{scene.home}.")]
+    if home and (retired := retired_at(home)):
+        moments.append(retired)
+    elif scene.condition(home) in ("alive", "starting") and scene.holds_all(scene.home):
+        return None  # what is remembered is of a host that was found well
+    if moments:
+        moments += [began for one in (home, target) if one and (began := scene.began(one))]
+        sent = scene.details.starts if scene.details else {}
+        moments += [start.asked for one in (home, target) if one for start in sent.get(one.id, ())]
+    return max(moments, default=None)
+
+
 def _is_recent(time: str, scene: Scene) -> bool:
     try:
         return scene.now - read_time(time) < DAY
     except ValueError:
         return False
+
+
+def takes_long(scene: Scene, since: datetime, waits: Sequence[str]) -> Refusal:
+    """A move waits for what should have come long ago."""
+    goal = scene.target.id if scene.target else scene.home
+    hanging = [
+        one.attachment.host
+        for one in scene.volumes
+        if one.attachment and (one.attachment.host, one.attachment.state) != (goal, "attached")
+    ]
+    first = hanging[0] if hanging else goal
+    force = (
+        f" Volumes do not leave {first}: stop it, and when it is seen stopped or terminated, aws ec2 detach-volume "
+        f"--force --instance-id {first} --volume-id (each that hangs); the move then goes on by itself."
+    )
+    return Refusal(
+        "takes-long",
+        f"Its move away from {scene.home} stands still since {stamp(since)}, until {'; '.join(waits)}. See what AWS "
+        f"says: aws ec2 describe-instances --instance-ids {first}; aws ec2 describe-volumes --volume-ids "
+        f"{' '.join(scene.ids)}.{force if hanging else ''}",
+    )
+
+
+def host_unknown(scene: Scene) -> Refusal:
+    """A volume is attached to what EC2 does not describe, so nobody can see it stopped."""
+    held = ", ".join(one.id for one in scene.volumes if one.attachment and one.attachment.host == scene.home)
+    return Refusal(
+        "host-unknown",
+        f"EC2 says that {held} is attached to {scene.home}, and does not know {scene.home}: if that stays so, and you "
+        f"know that it is gone, aws ec2 detach-volume --force --instance-id {scene.home} --volume-id (its id) lets the "
+        f"next look go on; else ask AWS.",
+    )
+
+
+def template_gone(scene: Scene) -> Refusal | None:
+    """A move has begun, and nothing says any more from what its hosts are launched."""
+    if not scene.volumes or last_step(scene) is None:
+        return None
+    return Refusal(
+        "launch-template-gone",
+        f"The move of its volumes away from {scene.home} has begun, and no launch template is tagged for it any more: "
+        f"tag one {tags.APPLICATION}={scene.application} and {tags.ROLE}={tags.DATABASE_LAUNCH}, and the move goes on.",
+    )
 
 
 def launch(scene: Scene, failure: Failure, host: Host | None) -> Refusal:

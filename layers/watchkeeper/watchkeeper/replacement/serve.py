@@ -108,9 +108,12 @@ def _of_instance(clients: Clients, settings: Settings, instance: str) -> str:
 def _refuse_unknown(clients: Clients, settings: Settings, look: Look) -> None:
     names = applications.asked_for(look, settings.watched)
     ec2 = clients.read.ec2
-    if not volumes.find(ec2, names) and not launches.find(ec2, names):
+    if launches.find(ec2, names):
+        return
+    found = volumes.find(ec2, names)
+    if not found:
         applications.refuse_unknown(look, (), [one.application for one in volumes.find(ec2, settings.watched)])
-    if not launches.find(ec2, names):
+    if not any(tags.REPLACED in one.tags for one in found):  # else its move may have begun, and that is told
         raise Refused(
             f"{look.application!r} has no launch template, so its host is not replaced: tag one "
             f"{tags.APPLICATION}={look.application} and {tags.ROLE}={tags.DATABASE_LAUNCH}."
