@@ -28,7 +28,7 @@ PROMISED = {"terminated": (0.5, 75), "hung": (0.99, 240)}
 
 # From RunInstances to running were measured, in seconds: 4.9,
 # https://www.daemonology.net/blog/2021-08-12-EC2-boot-time-benchmarking.html,
-# and 18, https://github.com/brevdev/ec2-coldboot-research; here up to 30. From running to an agent that
+# and about 16, https://github.com/brevdev/ec2-coldboot-research; here up to 30. From running to an agent that
 # answers: region/simulated.py. EBS: "most attach/detach operations on AWS finish within 1-4 seconds"
 # (https://github.com/kubernetes-sigs/aws-ebs-csi-driver, pkg/cloud/cloud.go). Route 53: changes reach all name servers
 # "generally within 60 seconds". A host that hangs stops "within minutes": region/delays.py says what is drawn.
