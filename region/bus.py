@@ -109,7 +109,7 @@ class Bus:
         if service == "lambda":
             function = self.region.functions.find(arn)
             wanted = (function.name, principal)
-            if any(one[:2] == wanted and fnmatchcase(source, one[2]) for one in self.permissions):
+            if any(one[:2] == wanted and fnmatchcase(source, one[2] or "*") for one in self.permissions):
                 self.region.functions.enqueue(function, payload)
             else:
                 self.lost.append((source, f"{principal} may not invoke {function.name}"))
