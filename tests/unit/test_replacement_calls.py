@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.unit.scenes import OLD, SETTINGS, scene
-from watchkeeper.aws import hosts, keys
+from tests.unit.scenes import OLD, SETTINGS, away, details, host, scene
+from watchkeeper import tags
+from watchkeeper.aws import hosts, keys, launches
+from watchkeeper.aws.addresses import Interface
 from watchkeeper.replacement.actions import Protect, Stop, Terminate
 from watchkeeper.replacement.apply import Writers
-from watchkeeper.replacement.observe import Readers
+from watchkeeper.replacement.observe import Readers, _read_host
 from watchkeeper.replacement.serve import Attended, Clients, _act
 from watchkeeper.replacement.verdict import Plan
 
@@ -69,6 +72,42 @@ def test_volumes_that_may_not_be_protected_prevent_the_end_of_their_host_and_not
     ec2.answer = None
     assert did(keep, end) == ["modify_instance_attribute", "terminate_instances"]
     assert attended.errors == ()
+
+
+@pytest.mark.parametrize(
+    ("is_due", "told", "asked"),
+    [(False, "", 1), (True, "", 2), (False, "protected-from-termination", 2), (False, "no-agent", 1)],
+)
+def test_whether_a_host_may_be_terminated_is_asked_once_a_day_and_while_it_is_told(
+    is_due: bool, told: str, asked: int
+) -> None:
+    ec2: Any = Answering({"DisableApiTermination": {"Value": True}})
+    ec2.get_paginator = lambda _: SimpleNamespace(paginate=lambda **_: [])
+    nobody: Any = None
+    about = scene(volumes=away(OLD, refused=f"{told} 2026-11-22T04:00:00Z" if told else ""))
+
+    found = _read_host(Readers(ec2, *[nobody] * 4), about, host(), details(is_due=is_due))
+
+    assert len(ec2.calls) == asked
+    assert found.is_termination_protected is (asked > 1)
+
+
+@pytest.mark.parametrize(("kind", "role"), [("volume", "database"), ("instance", "")])
+def test_a_launch_template_says_with_which_role_it_tags_volumes(kind: str, role: str) -> None:
+    given = [{"ResourceType": kind, "Tags": [{"Key": tags.ROLE, "Value": "database"}]}]
+    data = {"Placement": {"AvailabilityZone": "eu-central-1a"}, "TagSpecifications": given}
+    ec2: Any = Answering({"LaunchTemplateVersions": [{"LaunchTemplateData": data}]})
+
+    assert launches.find_zone_and_role(ec2, launches.Launch("lt-1", "payroll", 1)) == ("eu-central-1a", role)
+
+
+def test_an_interface_says_whether_it_goes_with_its_host() -> None:
+    shown: Any = {
+        "Attachment": {"InstanceId": OLD, "Status": "attached", "DeviceIndex": 1, "DeleteOnTermination": True}
+    }
+
+    assert Interface.from_boto(shown).is_deleted_with_host
+    assert not Interface.from_boto({}).is_deleted_with_host
 
 
 def test_a_key_that_may_not_be_described_was_not_given_and_ends_no_look() -> None:

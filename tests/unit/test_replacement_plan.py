@@ -30,6 +30,7 @@ from watchkeeper import tags
 from watchkeeper.aws.addresses import Interface, Odd, Record
 from watchkeeper.aws.hosts import GROUP
 from watchkeeper.aws.launches import Failure
+from watchkeeper.aws.volumes import Attachment
 from watchkeeper.look import stamp
 from watchkeeper.replacement.actions import (
     Attach,
@@ -48,7 +49,7 @@ from watchkeeper.replacement.actions import (
     Untag,
 )
 from watchkeeper.replacement.plan import plan
-from watchkeeper.replacement.scene import Zone
+from watchkeeper.replacement.scene import Zone, counted
 
 if TYPE_CHECKING:
     from watchkeeper.replacement.scene import Scene
@@ -383,10 +384,43 @@ def test_a_volume_that_two_may_write_to_is_not_moved() -> None:
         ("key-not-usable", details(foreign_keys=("arn:key",))),
         ("launch-template-elsewhere", details(launch_zone="eu-central-1b")),
         ("launch-template-elsewhere", details(launch_zone="")),
+        ("launch-template-tags-volumes", details(launch_role="database")),
     ],
 )
 def test_what_a_new_host_would_not_cure_is_refused(name: str, known: Any) -> None:
     assert refusal(scene(host(state="stopped", reason=AWS_STOPPED), details=known)) == name
+
+
+def test_what_another_host_was_launched_with_is_none_of_the_databases_volumes_whatever_its_tags() -> None:
+    root = replace(volume("vol-0", NEW, host="", volumes=""), attachment=Attachment(NEW, "attached", NOW, True))
+    ours = away(OLD)
+
+    assert counted((root, *ours)) == ours
+    assert counted((replace(root, attachment=Attachment(OLD, "attached", NOW, True)), *ours))[1:] == ours
+    assert counted((replace(root, attachment=Attachment(NEW, "attached", NOW)), *ours))[1:] == ours
+    assert counted((replace(root, attachment=None), *ours))[1:] == ours
+    assert counted((root,)) == (root,)
+
+
+def test_twelve_volumes_are_more_than_a_tag_remembers() -> None:
+    many = tuple(volume(f"vol-{number:017}", volumes="") for number in range(12))
+    few = many[:11]
+    stopped = host(state="stopped", reason=AWS_STOPPED)
+
+    assert refusal(scene(volumes=many)) == refusal(scene(stopped, volumes=many)) == "too-many-volumes"
+    assert refusal(scene(volumes=few)) is None
+
+
+def test_what_only_the_end_of_a_host_would_show_is_told_on_a_calm_day_and_prevents_nothing() -> None:
+    known = details(is_termination_protected=True, is_due=True, starts={OLD: (started(command="record"),)})
+    tied = Interface("eni-1", "10.0.0.9", OLD, "eni-attach-1", "attached", "payroll", is_deleted_with_host=True)
+    on_old = away(OLD, address="eni-1")
+
+    assert refusal(scene(details=known)) == "protected-from-termination"
+    assert kinds(scene(details=known)) == [Rehearse, Tag]  # of the refusal
+    assert refusal(scene(volumes=on_old, record=tied)) == "interface-goes-with-host"
+    stopped = retired(host(state="stopped", reason=AWS_STOPPED))
+    assert kinds(scene(stopped, replacement(), volumes=on_old, record=tied)) == [MoveInterface, Detach, Detach]
 
 
 def test_two_launch_templates_are_one_too_many() -> None:

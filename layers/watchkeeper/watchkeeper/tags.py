@@ -52,6 +52,9 @@ WRITTEN_BY_WATCHKEEPER = (*WRITTEN_ON_SNAPSHOTS, HOST, REPLACED, REFUSED, RESTOR
 # A resource takes 50 tags at most: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
 MOST = 50
 
+# And a value 256 characters, in the same place.
+LONGEST = 256
+
 
 def read(tags: Iterable[TagTypeDef]) -> dict[str, str]:
     """The tags of a resource as AWS lists them, as a mapping of key to value."""

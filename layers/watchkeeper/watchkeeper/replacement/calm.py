@@ -37,9 +37,7 @@ def plan(scene: Scene, settings: Settings, host: Host) -> Plan:
     kept = (*protect(scene, host), *_clear_up(scene, settings))
     if scene.is_ailing(host):
         return Plan(actions=kept, waits=(f"the checks of {host.id} fail for two minutes, or no longer",))
-    refusal = (
-        obstacles.templates(scene) or obstacles.not_ours(scene, host) or obstacles.sick(scene) or obstacles.keys(scene)
-    )
+    refusal = obstacles.templates(scene) or obstacles.not_ours(scene, host) or obstacles.volumes(scene)
     if refusal is None and scene.details and scene.details.failure:
         refusal = refusals.launch(scene, scene.details.failure, None)
     if refusal:
@@ -51,7 +49,7 @@ def plan(scene: Scene, settings: Settings, host: Host) -> Plan:
     else:
         found = point(scene, settings, host)
     due = _daily(scene, host) if found.is_empty and not found.refusal else ()
-    return Plan(found.refusal, (*kept, *found.actions, *due), found.waits)
+    return Plan(found.refusal or obstacles.endings(scene, host), (*kept, *found.actions, *due), found.waits)
 
 
 def _remember(scene: Scene, settings: Settings, host: Host) -> Plan:

@@ -13,6 +13,7 @@ from watchkeeper.replacement.refusals import Refusal
 
 if TYPE_CHECKING:
     from watchkeeper.aws.hosts import Host
+    from watchkeeper.aws.launches import Launch
     from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
 
@@ -54,30 +55,52 @@ def _of_host(scene: Scene, host: Host) -> str:
 
 
 def templates(scene: Scene) -> Refusal | None:
-    """There is not exactly one launch template, in the zone of the volumes, with types that are types."""
+    """There is not exactly one launch template, in the zone of the volumes, that makes what a host is to be."""
     if len(scene.launches) > 1:
         named = ", ".join(one.id for one in scene.launches)
         return Refusal(
             "two-launch-templates",
             f"{named} are all tagged {tags.ROLE}={tags.DATABASE_LAUNCH} for it; leave the tag on one.",
         )
+    return _template(scene, scene.launches[0])
+
+
+def _template(scene: Scene, launch: Launch) -> Refusal | None:
     zone = scene.details.launch_zone if scene.details else scene.anchor.zone
     if zone != scene.anchor.zone:
         return Refusal(
             "launch-template-elsewhere",
-            f"{scene.launches[0].id} launches in {zone or 'any zone'}, and {scene.anchor.id} is in "
-            f"{scene.anchor.zone}: give it a subnet in that zone, and make that its default version.",
+            f"{launch.id} launches in {zone or 'any zone'}, and {scene.anchor.id} is in {scene.anchor.zone}: give it a "
+            f"subnet in that zone, and make that its default version.",
         )
-    odd = [name for name in scene.launches[0].types if not TYPE.fullmatch(name)]
-    if odd:
+    if scene.details and scene.details.launch_role == tags.DATABASE:
         return Refusal(
-            "odd-instance-type", f"{odd[0]!r} in {tags.INSTANCE_TYPES} of {scene.launches[0].id} is no type."
+            "launch-template-tags-volumes",
+            f"{launch.id} tags the volumes of a new host {tags.ROLE}={tags.DATABASE}, so that its root volume would "
+            f"count as the database's: make a version that does not, and make that its default.",
         )
+    odd = [name for name in launch.types if not TYPE.fullmatch(name)]
+    if odd:
+        return Refusal("odd-instance-type", f"{odd[0]!r} in {tags.INSTANCE_TYPES} of {launch.id} is no type.")
     return None
 
 
-def sick(scene: Scene) -> Refusal | None:
-    """EBS itself says that a volume is not well: on another host it would be as sick."""
+def volumes(scene: Scene) -> Refusal | None:
+    """The volumes are too many, or another host would fare no better with them, or could not have them."""
+    return _too_many(scene) or _sick(scene) or _keys(scene)
+
+
+def _too_many(scene: Scene) -> Refusal | None:
+    if len(" ".join(scene.ids)) <= tags.LONGEST:
+        return None
+    return Refusal(
+        "too-many-volumes",
+        f"It has {len(scene.ids)} volumes, and what remembers them, the tag {tags.VOLUMES}, takes {tags.LONGEST} "
+        f"characters, which are eleven: put it on fewer, larger ones.",
+    )
+
+
+def _sick(scene: Scene) -> Refusal | None:
     ill = scene.details.sick if scene.details else ()
     if not ill:
         return None
@@ -89,8 +112,7 @@ def sick(scene: Scene) -> Refusal | None:
     )
 
 
-def keys(scene: Scene) -> Refusal | None:
-    """A volume is under a key that the function may not use: found out after the fence it would be too late."""
+def _keys(scene: Scene) -> Refusal | None:
     foreign = scene.details.foreign_keys if scene.details else ()
     if not foreign:
         return None
@@ -130,3 +152,28 @@ def _of_interface(scene: Scene, name: str) -> str:
     if isinstance(scene.record, Interface) and scene.record.application != scene.application:
         return f"{name} is not tagged {tags.APPLICATION}={scene.application}, so it is not moved: tag it."
     return ""
+
+
+def endings(scene: Scene, host: Host) -> Refusal | None:
+    """What would go wrong only when its host is terminated, which a replacement seldom asks for: it prevents none."""
+    if scene.details and scene.details.is_termination_protected:
+        return Refusal(
+            "protected-from-termination",
+            f"{host.id} is protected from being terminated, which is all that ends a host that hangs in stopping; its "
+            f"volumes would not leave it: aws ec2 modify-instance-attribute --instance-id {host.id} "
+            f"--no-disable-api-termination.",
+        )
+    interface = scene.record
+    if isinstance(interface, Interface) and interface.is_deleted_with_host and not interface.is_first:
+        return Refusal(
+            "interface-goes-with-host",
+            f"{interface.id}, its address, is deleted when {interface.instance} is terminated: aws ec2 "
+            f"modify-network-interface-attribute --network-interface-id {interface.id} --attachment "
+            f"AttachmentId={interface.attachment},DeleteOnTermination=false.",
+        )
+    return None
+
+
+def holds(scene: Scene, name: str) -> bool:
+    """It was told that a refusal of this name began, and not that it is over."""
+    return bool(scene.volumes) and scene.anchor.tags.get(tags.REFUSED, "").split(" ")[0] == name

@@ -92,7 +92,7 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
     if unfinished := loss.finish(scene, settings):
         return unfinished
     there = host if host and host.state not in GONE else None
-    refusal = obstacles.sick(scene) or obstacles.keys(scene)
+    refusal = obstacles.volumes(scene)
     if not refusal and not scene.target:
         refusal = obstacles.templates(scene) or obstacles.not_ours(scene, there) or refusals.budget(scene, settings)
     if refusal:
