@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -44,6 +45,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[LEFT_OUT] = left_out
     config.hook.pytest_deselected(items=[item for item in items if ground(item.nodeid) in left_out])
     items[:] = [item for item in items if ground(item.nodeid) not in left_out]
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the garbage collector looks at no model of a service again, test after test."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
