@@ -49,18 +49,23 @@ def _in_time(scene: Scene, found: Plan) -> Plan:
 def _plan(scene: Scene, settings: Settings) -> Plan:
     if not scene.launches:
         return Plan(refusals.template_gone(scene))
-    if refusal := refusals.name(scene):
+    if refusal := refusals.name(scene) or loss.returned(scene):
         return Plan(refusal)
     if not scene.volumes or scene.members - set(scene.ids):
         paused = refusals.paused(scene, None)
         return Plan(paused) if paused else loss.plan(scene, settings)
     host = scene.hosts.get(scene.home)
-    condition = scene.condition(host)
-    is_calm = condition in ("alive", "starting") and scene.holds_all(scene.home)
+    is_calm = scene.condition(host) in ("alive", "starting") and scene.holds_all(scene.home)
     if paused := refusals.paused(scene, host):
         return Plan(is_paused=True) if is_calm else Plan(paused)
     if is_calm and host:
         return calm.plan(scene, settings, host)
+    return _away(scene, settings, host)
+
+
+def _away(scene: Scene, settings: Settings, host: Host | None) -> Plan:
+    """What to do for a database whose host is not well, or has not all its volumes: a death, or somebody's doing?"""
+    condition = scene.condition(host)
     if not scene.settled:
         is_new = any(scene.now - one.created < NEW for one in scene.volumes)
         return Plan(waits=("its volumes are attached",)) if is_new else Plan(refusals.never_settled(scene))
@@ -97,11 +102,8 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
         refusal = obstacles.templates(scene) or obstacles.not_ours(scene, there) or refusals.budget(scene, settings)
     if refusal:
         return Plan(refusal)
-    if host and scene.condition(host) == "impaired" and not scene.is_fenced(host):
-        if refusal := refusals.zone(scene, host):
-            return Plan(refusal)
-        if asked := _ask(scene, host):
-            return asked
+    if doubt := _doubt(scene, host):
+        return doubt
     if scene.target:
         return move(scene, settings, scene.target)
     if host and scene.age(host) < YOUNG and details.failure is None:
@@ -109,6 +111,14 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
     if details.failure:
         return Plan(refusals.launch(scene, details.failure, there), _restart(scene, settings, host))
     return Plan(actions=(_launch(scene),))
+
+
+def _doubt(scene: Scene, host: Host | None) -> Plan | None:
+    """Whether a host that still runs is dead: the zone speaks for it, or its database; None when nothing does."""
+    if host is None or scene.condition(host) != "impaired" or scene.is_fenced(host):
+        return None
+    refusal = refusals.zone(scene, host)
+    return Plan(refusal) if refusal else _ask(scene, host)
 
 
 def _ask(scene: Scene, host: Host) -> Plan | None:
