@@ -100,8 +100,8 @@ def _killed(writes: Sequence[Write]) -> list[Step]:
 
 
 def _unanswered(writes: Sequence[Write]) -> list[Step]:
-    first = {one.operation: one.look for one in reversed(writes)}
-    return [(f"answer lost of {name}", look, partial(LostAnswer, name, at_once=True)) for name, look in first.items()]
+    items = reversed({one.operation: one.look for one in reversed(writes)}.items())  # of each the first, in order
+    return [(f"answer lost of {name}", look, partial(LostAnswer, name, at_once=True)) for name, look in items]
 
 
 def end(kind: str, seed: int, *faults: Death | LostAnswer, begins: float | None = None) -> tuple[End, list[Write]]:
