@@ -418,6 +418,15 @@ def launch_in_another_zone(region: Region) -> None:
     die(region, "terminated")
 
 
+def tag_volumes_of_new_hosts(region: Region) -> None:
+    ours = [
+        {"Key": "watchkeeper:application", "Value": "smallpayroll"},
+        {"Key": "watchkeeper:role", "Value": "database"},
+    ]
+    make_default(region, TagSpecifications=[{"ResourceType": "volume", "Tags": ours}])
+    die(region, "terminated")
+
+
 def name_no_type(region: Region) -> None:
     label(region, template(region), instance_types="the-big-one")
     die(region, "terminated")
@@ -496,6 +505,7 @@ REFUSED: list[tuple[str, Callable[[Region], None], str]] = [
     ("never-settled", forget_the_host, "nobody knows where"),
     ("two-launch-templates", tag_a_second_template, "leave the tag on one"),
     ("launch-template-elsewhere", launch_in_another_zone, "launches in eu-central-1c"),
+    ("launch-template-tags-volumes", tag_volumes_of_new_hosts, "would count as the database's"),
     ("odd-instance-type", name_no_type, "'the-big-one'"),
     ("sick-volume", sicken, "aws ec2 enable-volume-io"),
     ("key-not-usable", lock, "KeyArns"),
@@ -537,6 +547,26 @@ def test_without_a_launch_template_nothing_is_asked_for(region: Region) -> None:
     assert notices(region) == []
     assert sum(region.metrics["Refusals"]) == 0
     assert {call.operation for call in region.calls if call.write} <= {"DeleteAlarms"}
+
+
+def test_a_launch_template_that_loses_its_tag_in_a_move_is_told_and_the_move_goes_on_when_it_is_back(
+    region: Region,
+) -> None:
+    old, named = host(region), template(region)
+    die(region, "hung")
+    region.faults.add(Death(before=5))  # counted, launched, retired, stopped, and not detached
+    region.invoke(FUNCTION, {"application": "smallpayroll"}, asynchronous=True)
+    region.run(lambda: state(region, old) == "stopping", at_most=minutes(2))
+    unlabel(region, named, "role")
+    region.run(region.quiet, at_most=minutes(15))
+    rouse(region)
+
+    region.run(at_most=minutes(5))
+    assert (refusals(region), refused(region)) == (["launch-template-gone"], "launch-template-gone")
+    label(region, named, role="database-launch")
+
+    assert wait(region) == REPLACED
+    assert asked(region, "RunInstances")[1:] == []
 
 
 def test_a_host_that_somebody_stopped_is_replaced_where_the_parameter_says_so() -> None:
