@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from watchkeeper.aws import hosts, keys, launches
 from watchkeeper.aws.addresses import Interface
 from watchkeeper.replacement.actions import Protect, Stop, Terminate
 from watchkeeper.replacement.apply import Writers
+from watchkeeper.replacement.care import in_turn
 from watchkeeper.replacement.observe import Readers, _read_host
 from watchkeeper.replacement.serve import Attended, Clients, _act
 from watchkeeper.replacement.verdict import Plan
@@ -121,3 +123,13 @@ def test_a_key_that_was_not_read_is_an_error() -> None:
 
     with pytest.raises(ClientError):
         keys.find_foreign(kms, ["key-a"], [])
+
+
+@pytest.mark.parametrize("fleet", [1, 1_499, 3_000, 9_999])
+def test_where_a_look_reaches_1500_hosts_each_host_is_asked_within_the_hour(fleet: int) -> None:
+    all_hosts = [str(number) for number in range(fleet)]
+    times = [datetime(2026, 11, 22, 4, tzinfo=UTC) + timedelta(minutes=5 * number) for number in range(12)]
+
+    asked = {one for time in times for one in in_turn(all_hosts, time)[:1_500]}
+
+    assert asked == set(all_hosts)
