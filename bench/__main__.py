@@ -53,6 +53,9 @@ def main() -> int:
         sys.stdout.write(text)
     else:
         FILE.write_text(text)
+        for part in parts.values():
+            for name, drawing in part.drawings.items() if isinstance(part, Part) else ():
+                FILE.with_name(name).write_text(drawing)
     return min(failures, 1)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING
 
 from bench.figures import Part, table
@@ -57,24 +58,18 @@ class End:
         return ", ".join(filter(None, odd)) or "as undisturbed"
 
 
-def part(times: int = 1) -> Part:
-    """Each death, undisturbed and disturbed at each of its writes, so many times over."""
-    rows: list[tuple[object, ...]] = []
-    ends: Counter[str] = Counter()
-    for kind in CHOSEN:
-        _, writes, begins = end(kind, 0)
-        lost = [
-            (f"answer lost of {write}", partial(LostAnswer, write, at_once=True)) for write in dict.fromkeys(writes)
-        ]
-        for step, fault in (*_killed(writes), *lost):
-            trials = [(fault(), 0) for _ in range(times)]
-            found = [end(kind, seed, one, begins=begins)[0] for one, seed in trials]
-            if not all(one.happened for one, _ in trials):
+def part(times: int = 1, kinds: Sequence[str] = CHOSEN, steps: slice = slice(None)) -> Part:
+    """Each death, undisturbed and disturbed at each of its writes or at some; so often, each time with other delays."""
+    found: dict[str, list[End]] = defaultdict(list)
+    for kind, seed in product(kinds, range(times)):
+        _, writes = end(kind, seed)
+        for step, begins, fault in [*_killed(writes), *_unanswered(writes)][steps]:
+            one = fault()
+            found[f"{kind}: {step}"].append(end(kind, seed, one, begins=begins)[0])
+            if not one.happened:
                 raise AssertionError(f"{kind}: {step} never happened")
-            words = Counter(one.words() for one in found)
-            ends += words
-            told = "; ".join(f"{text}{f' ({count})' if times > 1 else ''}" for text, count in words.items())
-            rows.append((f"{kind}: {step}", told, f"{max(one.seconds for one in found):.0f} s"))
+    ends = Counter(one.words() for some in found.values() for one in some)
+    rows = [(step, _told(some), f"{max(one.seconds for one in some):.0f} s") for step, some in found.items()]
     safe = sum(count for text, count in ends.items() if text in ("as undisturbed", "told 0 times"))
     ratio = (
         f"Killed before and after each write of a replacement, or its answer lost, **{safe} of {ends.total()}** end "
@@ -83,6 +78,11 @@ def part(times: int = 1) -> Part:
     )
     head = ("killed at step k", "end state", "longest until it is settled")
     return Part("What becomes of a replacement that is killed", (ratio,), f"{TEXT}\n\n{table(head, *rows)}")
+
+
+def _told(ends: Sequence[End]) -> str:
+    words = Counter(one.words() for one in ends)
+    return "; ".join(f"{text}{f' ({count})' if len(ends) > 1 else ''}" for text, count in words.items())
 
 
 Step = tuple[str, float, "Callable[[], Death | LostAnswer]"]
@@ -100,8 +100,8 @@ def _killed(writes: Sequence[Write]) -> list[Step]:
 
 
 def _unanswered(writes: Sequence[Write]) -> list[Step]:
-    first = {one.operation: one.look for one in reversed(writes)}
-    return [(f"answer lost of {name}", look, partial(LostAnswer, name, at_once=True)) for name, look in first.items()]
+    items = reversed({one.operation: one.look for one in reversed(writes)}.items())  # of each the first, in order
+    return [(f"answer lost of {name}", look, partial(LostAnswer, name, at_once=True)) for name, look in items]
 
 
 def end(kind: str, seed: int, *faults: Death | LostAnswer, begins: float | None = None) -> tuple[End, list[Write]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,11 +21,15 @@ NEWEST_POSTGRES = "$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What was measured of one thing: `ratios` stand at the head of the file, `body` is Markdown."""
+    """What was measured of one thing: `ratios` stand at the head of the file, `body` is Markdown.
+
+    `drawings` lie beside the file, by their names.
+    """
 
     title: str
     ratios: tuple[str, ...]
     body: str
+    drawings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

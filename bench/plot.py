@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.figures import at
@@ -15,8 +14,8 @@ COLOURS = ("#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9")
 STEP_SECONDS = 30
 
 
-def steps(path: str, series: Mapping[str, Sequence[float]], promised: Mapping[str, tuple[float, float]]) -> None:
-    """Writes a plot of the shares over time, with a mark where a share was promised within so many seconds."""
+def steps(series: Mapping[str, Sequence[float]], promised: Mapping[str, tuple[float, float]]) -> str:
+    """A plot of the shares over time, with a mark where a share was promised within so many seconds."""
     most = max(max(values) for values in series.values())
     end = STEP_SECONDS * (int(most) // STEP_SECONDS + 1)
     lines = [
@@ -35,7 +34,7 @@ def steps(path: str, series: Mapping[str, Sequence[float]], promised: Mapping[st
             x, y = _x(seconds, end), _y(share)
             lines.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{colour}" stroke-width="2"/>')
     lines.append(_text(WIDTH + 20, TOP + 20 * (len(series) + 2), "o  promised", "#333"))
-    Path(path).write_text("\n".join([*lines, "</svg>"]) + "\n")
+    return "\n".join([*lines, "</svg>"]) + "\n"
 
 
 def _grid(end: float) -> list[str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from bench import plot
 from bench.figures import Part, at, table
 from region import Delays, NoCapacity, Region, Simulated, minutes
+from region.demo.clients import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,18 +21,14 @@ if TYPE_CHECKING:
 
 TIMES = 500
 ADDRESS = "db.smallpayroll.internal"
-FIGURE = "docs/recovery.svg"
+FIGURE = "recovery.svg"
 
 # What the promises are, in seconds: the median after a termination, the 99th percentile with a host that hangs.
 PROMISED = {"terminated": (0.5, 75), "hung": (0.99, 240)}
 
-# A pool's connections to a host that vanished without a word end by tcp_user_timeout, as examples/smallpayroll.yaml has
-# it; then a client tries anew each second, and waits two for an address from which nothing answers.
-USER_TIMEOUT, RETRY, CONNECT_TIMEOUT = 10.0, 1.0, 2.0
-
 # From RunInstances to running were measured, in seconds: 4.9,
 # https://www.daemonology.net/blog/2021-08-12-EC2-boot-time-benchmarking.html,
-# and 18, https://github.com/brevdev/ec2-coldboot-research; here up to 30. From running to an agent that
+# and about 16, https://github.com/brevdev/ec2-coldboot-research; here up to 30. From running to an agent that
 # answers: region/simulated.py. EBS: "most attach/detach operations on AWS finish within 1-4 seconds"
 # (https://github.com/kubernetes-sigs/aws-ebs-csi-driver, pkg/cloud/cloud.go). Route 53: changes reach all name servers
 # "generally within 60 seconds". A host that hangs stops "within minutes": region/delays.py says what is drawn.
@@ -45,12 +42,15 @@ def launch(draw: Random) -> float:
 
 @dataclass(slots=True)
 class Trial:
-    """One death: seconds from its event, and from itself, until a client wrote again; and when each phase ended."""
+    """One death: seconds from its event, and from itself, until a client wrote again; when each phase ended, and how
+    long after it could be done something was asked for.
+    """
 
     kind: str
     from_event: float
     from_death: float
-    phases: Mapping[str, float] = field(default_factory=dict)
+    phases: Mapping[str, float]
+    gaps: Mapping[str, float]
 
 
 def part(times: int = TIMES) -> Part:
@@ -65,7 +65,7 @@ def write_up(found: Sequence[Trial], times: int) -> Part:
     by_kind: dict[str, list[Trial]] = defaultdict(list)
     for one in found:
         by_kind[one.kind].append(one)
-    plot.steps(FIGURE, {kind: [one.from_event for one in some] for kind, some in by_kind.items()}, PROMISED)
+    drawing = plot.steps({kind: [one.from_event for one in some] for kind, some in by_kind.items()}, PROMISED)
     rows = [_row(kind, by_kind[kind]) for kind in KINDS]
     ratios = tuple(
         f"When a host is {kind}, {'half of' if share == 0.5 else '99 of 100'} clients write again within "
@@ -74,10 +74,11 @@ def write_up(found: Sequence[Trial], times: int) -> Part:
     )
     head = ("kind of death", "median", "90th percentile", "99th percentile", "longest", "median from the death itself")
     body = "\n\n".join(
-        (TEXT.format(times=times), table(head, *rows), f"![Time to recovery]({FIGURE.removeprefix('docs/')})",
-         "What is waited for on the critical path, medians:", table(("phase", *KINDS), *_phases(by_kind)), PATH)
+        (TEXT.format(times=times), table(head, *rows), f"![Time to recovery]({FIGURE})",
+         "What is waited for on the critical path, medians:", table(("phase", *KINDS), *_phases(by_kind)),
+         BESIDE, table(("asked for", *KINDS), *_gaps(by_kind)), ADDRESS_LAST)
     )  # fmt: skip
-    return Part("How long clients wait when a host dies", ratios, body)
+    return Part("How long clients wait when a host dies", ratios, body, {FIGURE: drawing})
 
 
 TEXT = """\
@@ -87,10 +88,11 @@ tcp_user_timeout after 10 s, then it asks for the address and tries again each s
 first write is acknowledged, from the event that AWS sends (its alarm for one that hangs or is impaired: two of two
 minutes), and from the death itself. Sweeps run each minute beside the event, as deployed."""
 
-PATH = """\
-Nothing else is on that path. Beside it run: the fence (retired, volumes kept, stop) with the launch; the volumes' way
-off the old host with the new one's boot; the boot of the agent with the attaching. The address waits for the proof
-that the right server takes a write, since clients must never reach an empty one."""
+BESIDE = """\
+What could run beside something else did: so many seconds after it could be done each was asked for, medians."""
+
+ADDRESS_LAST = """\
+The address waits for the proof that the right server takes a write, since clients must never reach an empty one."""
 
 
 def _row(kind: str, trials: list[Trial]) -> tuple[object, ...]:
@@ -100,13 +102,17 @@ def _row(kind: str, trials: list[Trial]) -> tuple[object, ...]:
 
 
 def _phases(by_kind: Mapping[str, list[Trial]]) -> list[tuple[object, ...]]:
-    return [(name, *(_median(by_kind[kind], name) for kind in KINDS)) for name in PHASES]
+    return [(name, *(_median([one.phases for one in by_kind[kind]], name) for kind in KINDS)) for name in PHASES]
 
 
-def _median(trials: Sequence[Trial], phase: str) -> str:
-    """Of those in which the phase came; where none was launched there is none."""
-    known = [one.phases[phase] for one in trials if phase in one.phases]
-    return f"{at(known, 0.5):.0f} s" if known else "-"
+def _gaps(by_kind: Mapping[str, list[Trial]]) -> list[tuple[object, ...]]:
+    return [(name, *(_median([one.gaps for one in by_kind[kind]], name, 1) for kind in KINDS)) for name in GAPS]
+
+
+def _median(trials: Sequence[Mapping[str, float]], name: str, digits: int = 0) -> str:
+    """Of those in which it came; where none was launched there is none."""
+    known = [one[name] for one in trials if name in one]
+    return f"{at(known, 0.5):.{digits}f} s" if known else "-"
 
 
 # By the write that ends each, or the state of an instance; cumulative, from the event.
@@ -117,6 +123,13 @@ PHASES = (
     "its agent answers and all volumes are attached",
     "PostgreSQL has taken a write, and the address moves",
     "a client has written",
+)
+
+# What may be done once something else has come, and what that is.
+GAPS = (
+    "the old host's stop, after the launch",
+    "the first volume's leave, after the launch and the old host's stop",
+    "the first volume's attaching, after the new host ran and the old one was stopped",
 )
 
 
@@ -163,10 +176,11 @@ SHARES = 2
 
 
 def _trials(kind: str, seed: int, times: int) -> list[Trial]:
-    return [_trial(kind, 1000 * seed + number) for number in range(times)]
+    return [trial(kind, 1000 * seed + number) for number in range(times)]
 
 
-def _trial(kind: str, seed: int) -> Trial:
+def trial(kind: str, seed: int) -> Trial:
+    """One death, from its event to the write of a client."""
     with Region(Simulated(seed=seed), seed=seed, delays=Delays(launch=launch)) as region:
         host = settle(region)
         # Deaths come at any second of the minute in which the sweep falls due.
@@ -182,7 +196,7 @@ def _trial(kind: str, seed: int) -> Trial:
             raise client.error
         event = next((when for when, _, state in heard if state in ("stopped", "terminated", "ALARM")), died)
         wrote = region.clock.now()
-        return Trial(kind, wrote - event, wrote - died, _phases_of(region, heard, host, event))
+        return Trial(kind, wrote - event, wrote - died, *_course(region, heard, host, event))
 
 
 def _hear(region: Region, heard: list[tuple[float, str, str]], event: Mapping[str, Any]) -> tuple[float]:
@@ -197,22 +211,18 @@ def _hear(region: Region, heard: list[tuple[float, str, str]], event: Mapping[st
 
 def _write_again(region: Region, host: str) -> None:
     """A client with an open connection to a host, until it has written again to whoever its address leads to."""
-    machines, clock = region.machines, region.clock
+    machines = region.machines
     assert isinstance(machines, Simulated)  # noqa: S101
     while host in machines.serving():
-        clock.sleep(0.1)
-    clock.sleep(USER_TIMEOUT)
-    while True:
-        address = region.resolve(ADDRESS)
-        running = [one for one in region.ec2.all_instances() if one.state == "running"]
-        alive = [one for one in running if one.private_ip_address == address]
-        if any(one.id in machines.serving() for one in alive):
-            machines.write(alive[0].id)
-            return
-        clock.sleep(RETRY if alive else CONNECT_TIMEOUT + RETRY)
+        region.clock.sleep(0.1)
+    machines.write(Client(region, machines, ADDRESS).reconnect())
 
 
-def _phases_of(region: Region, heard: Sequence[tuple[float, str, str]], host: str, event: float) -> dict[str, float]:
+def _course(
+    region: Region, heard: Sequence[tuple[float, str, str]], host: str, event: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    """When each phase ended, and how long after it could be done something was asked for."""
+
     def called(operation: str, after: float = 0.0) -> float | None:
         done = (one for one in region.calls if one.operation == operation and one.error is None)
         return next((one.time for one in done if one.time >= after), None)
@@ -220,27 +230,31 @@ def _phases_of(region: Region, heard: Sequence[tuple[float, str, str]], host: st
     def told(is_old: bool, *states: str) -> float | None:
         return next((when for when, name, state in heard if (name == host) == is_old and state in states), None)
 
-    runs = told(False, "running")
-
+    launch, over, runs = called("RunInstances"), told(True, "stopped", "terminated"), told(False, "running")
     ends = (
-        called("RunInstances"),
-        told(True, "stopped", "terminated"),
+        launch,
+        over,
         runs,
         called("SendCommand", runs) if runs else None,
         called("ChangeResourceRecordSets"),
         region.clock.now(),
     )
-    return {name: end - event for name, end in zip(PHASES, ends, strict=True) if end is not None}
+    begun = (
+        (called("StopInstances"), launch),
+        (called("DetachVolume"), max(launch, over) if launch and over else None),
+        (called("AttachVolume"), max(runs, over) if runs and over else None),
+    )
+    phases = {name: end - event for name, end in zip(PHASES, ends, strict=True) if end is not None}
+    return phases, {name: did - could for name, (did, could) in zip(GAPS, begun, strict=True) if did and could}
 
 
 def settle(region: Region) -> str:
     """Watchkeeper with its sweeps and smallpayroll, settled for a quarter of an hour: the host."""
     app = region.deploy("examples/smallpayroll.yaml", HostedZone="smallpayroll.internal", AddressName=ADDRESS)
-    roles = region.client("iam").list_roles()["Roles"]
     parameters = {
         "HostedZoneIds": app["HostedZone"],
         "RecordNames": "*.smallpayroll.internal",
-        "LaunchRoleArns": next(one["Arn"] for one in roles if "Database" in one["RoleName"]),
+        "LaunchRoleArns": app["DatabaseRole"],
     }
     region.deploy("template.yaml", **parameters)
     region.run(at_most=minutes(15))

@@ -26,8 +26,10 @@ RESTORES = {
     "the same, with data and WAL on two volumes": "*.test_restore.*-split_db]",
     "restored from a set that snapshot_database made": "*.test_snapshot_database.test_a_set_restored*",
     "the power cut, and started again": "*.test_crashes.*-on]",
+    "the power cut for good, and another host with the volume": "*.test_replace_database_host.test_after_a_power_cut*",
     "to compare: the power cut with fsync off": "*.test_crashes.*-off]",
 }
+CHOSEN = "restores_with_every or restored_on_another or power_cut_loses or after_a_power_cut_every"
 CONTROL = tuple(RESTORES)[-1]
 KILLS = {
     "the keeper, before and after each of its steps": "*.test_lease.test_the_keeper_is_killed*",
@@ -57,7 +59,7 @@ class Trial:
 
 def part(times: int = TIMES) -> Part:
     """Try all, and write it down."""
-    restores = run("restores_with_every or restored_on_another or power_cut_loses", times)
+    restores = run(CHOSEN, times)
     passes = min(times, PASSES)
     kills = [trial for _ in range(passes) for trial in run("test_lease or test_killed_at_a_write", 1)]
     checked = [one for name, some in sort(restores, RESTORES).items() if name != CONTROL for one in some]

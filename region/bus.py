@@ -7,6 +7,7 @@ import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,11 +102,15 @@ class Bus:
                     self.hand_to(target["Arn"], payload, "events.amazonaws.com", rule.arn)
 
     def hand_to(self, arn: str, payload: Any, principal: str, source: str) -> None:
-        """Give a function, a topic or a queue what a service has for it; to a function only if it permits that."""
+        """Give a function, a topic or a queue what a service has for it; to a function only if it permits that.
+
+        Lambda compares the source as StringLike does: https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
+        """
         service = arn.split(":")[2]
         if service == "lambda":
             function = self.region.functions.find(arn)
-            if {(function.name, principal, source), (function.name, principal, "")} & self.permissions:
+            wanted = (function.name, principal)
+            if any(one[:2] == wanted and fnmatchcase(source, one[2] or "*") for one in self.permissions):
                 self.region.functions.enqueue(function, payload)
             else:
                 self.lost.append((source, f"{principal} may not invoke {function.name}"))

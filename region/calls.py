@@ -20,6 +20,7 @@ from moto.core.utils import get_service_model
 
 from region.faults import LostAnswer, ServerError, Throttle
 from region.protocol import Refusal, refuse, write
+from region.quicker import ask, parsed_once, quickened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,6 +77,7 @@ class Session(boto3.Session):
         self._made: dict[str, BaseClient] = {}
         inner = botocore.session.Session()
         inner.register_component("data_loader", LOADER)
+        inner.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parsed_once)
         inner.set_credentials("AKIAEXAMPLE", "secret")
         inner.register("before-parameter-build", self._note)
         # Every handler of this event is called, and moto's would do a write again.
@@ -87,7 +89,7 @@ class Session(boto3.Session):
         self.wire.note(event["params"], event["model"], event["context"])
 
     def _send(self, **event: Any) -> AWSResponse:
-        return self.wire.send(event["request"], event["event_name"])
+        return self.wire.send(event["request"])
 
     def client(self, service_name: str, *, config: Config | None = None, **others: Any) -> Any:  # type: ignore[override]
         """The client for a service and a configuration."""
@@ -96,7 +98,8 @@ class Session(boto3.Session):
         if key not in self._made:
             # No signature, and a name that is not put together anew for each request.
             quick = (config or Config()).merge(Config(signature_version=UNSIGNED, user_agent="region"))
-            self._made[key] = super().client(service_name, config=quick, **others)  # type: ignore[call-overload]
+            made = super().client(service_name, config=quick, **others)  # type: ignore[call-overload]
+            self._made[key] = quickened(made)
         return self._made[key]
 
 
@@ -128,7 +131,7 @@ class Wire:
         """Remember what the calling thread asks for: `before-send` sees only bytes."""
         self._mine.asked = (model, dict(params), context["client_config"].read_timeout)
 
-    def send(self, request: Any, event_name: str) -> AWSResponse:
+    def send(self, request: Any) -> AWSResponse:
         """Answer one request. botocore's own retries come through here again."""
         region, (model, parameters, timeout) = self._region, self._mine.asked
         process = region.clock.current()
@@ -141,8 +144,8 @@ class Wire:
             parameters,
         )
         if caller is None:
-            return self._reach(call, model, request, event_name)
-        return self._send_from(caller, call, model, timeout, lambda: self._reach(call, model, request, event_name))
+            return self._reach(call, model, request)
+        return self._send_from(caller, call, model, timeout, lambda: self._reach(call, model, request))
 
     def _send_from(
         self, caller: Caller, call: Call, model: OperationModel, timeout: float, reach: Callable[[], AWSResponse]
@@ -222,16 +225,14 @@ class Wire:
             return refuse(model, error.code, error.message, getattr(error, "status", 400))
         return result if isinstance(result, AWSResponse) else write(model, result)
 
-    def _reach(self, call: Call, model: OperationModel, request: Any, event_name: str) -> AWSResponse:
+    def _reach(self, call: Call, model: OperationModel, request: Any) -> AWSResponse:
         own = self.answer(call, model)
         if own is not None:
             return own
         # moto reads the region from the signature, and nobody checks it.
         request.headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/{self._region.name}/"
         with self._one, self._region.clock.busy():
-            own = botocore_stubber(event_name, request)
-        assert own is not None  # noqa: S101 it is None only when it is not enabled
-        return own
+            return ask(request)
 
 
 def serve(region: Region, response: Any) -> tuple[int, dict[str, str], bytes] | None:

@@ -183,6 +183,7 @@ class EC2(Launches):
         plain: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
             "AttachNetworkInterface": self.attach_interface,
             "AttachVolume": self.attach,
+            "CreateLaunchTemplateVersion": self.add_version,
             "CreateSnapshot": lambda asked: self.snapshot(self.begin([asked["VolumeId"]], asked)[0]),
             "CreateSnapshots": lambda asked: {"Snapshots": [self.snapshot(one) for one in self.create_set(asked)]},
             "CreateTags": self.tag,

@@ -176,6 +176,18 @@ class Launches(Instances):
         page = [_shown(version) for _, version in found[first : first + size]]
         return {"LaunchTemplateVersions": page, "NextToken": str(first + size) if more else None}
 
+    def add_version(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """CreateLaunchTemplateVersion: of a source, if one is named, all that the request does not say otherwise; moto
+        leaves that out. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplateVersion.html
+        """
+        by_id = asked.get("LaunchTemplateId")
+        template = (
+            self.get_launch_template(by_id) if by_id else self.get_launch_template_by_name(asked["LaunchTemplateName"])
+        )
+        source = template.get_version(asked["SourceVersion"]).data if "SourceVersion" in asked else {}
+        made = template.create_version({**source, **asked["LaunchTemplateData"]}, asked.get("VersionDescription", ""))
+        return {"LaunchTemplateVersion": _shown(made)}
+
     def show_template(self, template_id: str) -> Mapping[str, Any] | None:
         """As DescribeLaunchTemplates answers it; None if it does not exist."""
         if template_id not in self.launch_templates:

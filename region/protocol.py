@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
 from moto.core.exceptions import ServiceException
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class _Raw(BytesIO):
 def answer(body: bytes | str, status: int = 200, headers: Mapping[str, str] | None = None) -> AWSResponse:
     """An HTTP answer, for operations that the region answers itself."""
     content = body.encode() if isinstance(body, str) else body
-    return AWSResponse("https://aws", status, HTTPHeaders.from_dict(headers or {}), _Raw(content))
+    return AWSResponse("https://aws", status, dict(headers or {}), _Raw(content))  # type: ignore[arg-type]
 
 
 def write(operation: OperationModel, result: Mapping[str, Any]) -> AWSResponse:

@@ -179,6 +179,6 @@ def permission(stack: Stack, name: str, given: Mapping[str, Any]) -> Made:
     only(given, "FunctionName Action Principal SourceArn SourceAccount", name)
     target = stack.region.functions.find(given["FunctionName"])
     if given["Action"] == "lambda:InvokeFunction":
-        stack.region.bus.permissions.add((target.name, given["Principal"], given.get("SourceArn", "")))
+        stack.region.bus.permissions.add((target.name, given["Principal"], given.get("SourceArn", "*")))
     stack.call("lambda", "AddPermission", StatementId=stack.physical(name), **{**given, "FunctionName": target.name})
     return Made(name)

@@ -27,13 +27,18 @@ class Client:
     def live(self) -> None:
         """For ever: write to a host until it is silent, give it up, and look for another."""
         clock = self.region.clock
+        host = self._connect()
         while True:
-            host = self._connect()
             while host in self.machines.serving():
                 if self.machines.write(host):
                     self.answered.append(clock.now())
                 clock.sleep(EACH_SECONDS)
-            clock.sleep(USER_TIMEOUT)
+            host = self.reconnect()
+
+    def reconnect(self) -> str:
+        """Gives up a connection that is silent, and looks for another host: its id."""
+        self.region.clock.sleep(USER_TIMEOUT)
+        return self._connect()
 
     def _connect(self) -> str:
         while True:

@@ -46,8 +46,7 @@ class Disks:
         """Sweep what dead runs left, and make this run's place, with a guard that sweeps it should we be killed."""
         sweep.sweep_dead()
         self._clock = clock
-        self.base = sweep.new_base()
-        self._alive = sweep.hold(self.base)
+        self.base, self._alive = sweep.begin()
         self.guard = subprocess.Popen(
             [sys.executable, "-c", sweep.GUARD, self.base],
             cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, start_new_session=True,

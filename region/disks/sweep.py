@@ -32,10 +32,19 @@ if os.path.exists(sys.argv[1]):
 """
 
 
-def new_base() -> Path:
-    """A directory for a run: in memory if there is room, since nothing of it is to last."""
+def begin() -> tuple[Path, int]:
+    """A directory for a run, in memory if there is room, since nothing of it is to last; and what marks it as alive.
+
+    Who sweeps just now may take one that is not marked yet for dead.
+    """
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOMY
-    return Path(tempfile.mkdtemp(prefix=PREFIX, dir=MEMORY if roomy else None))
+    while True:
+        base = Path(tempfile.mkdtemp(prefix=PREFIX, dir=MEMORY if roomy else None))
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            alive = hold(base)
+            if (base / "alive").exists():
+                return base, alive
+            os.close(alive)
 
 
 def group_of(base: Path) -> Group:

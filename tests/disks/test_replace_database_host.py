@@ -22,7 +22,7 @@ from tests.disks.payroll import VERSION
 from tests.disks.test_restore import AMCHECK, BALANCED
 from tests.disks.test_snapshot_database import answers, move_wal, only_host, wait
 from tests.disks.writers import Writers, missing
-from tests.simulated.dying import ADDRESS, EVENT, FUNCTION, role, volumes
+from tests.simulated.dying import ADDRESS, EVENT, FUNCTION, volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def region() -> Iterator[Region]:
             Email="a@example.com",
             HostedZoneIds=app["HostedZone"],
             RecordNames="*.smallpayroll.internal",
-            LaunchRoleArns=role(region),
+            LaunchRoleArns=app["DatabaseRole"],
         )
         wait(region, lambda: answers(only_host(region)), minutes(2))
         assert region.invoke(FUNCTION, {})["applications"][0]["did"]

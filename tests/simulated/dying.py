@@ -27,10 +27,14 @@ QUICK_AGENT = (1.0, 3.0)
 def open_region(
     seed: int = 7, *, volumes: int = 2, sweeps: bool = False, quick: bool = False, **parameters: str
 ) -> Iterator[Region]:
-    """Both, the host settled for a quarter of an hour; `sweeps` fall due each minute, and so do events wake it."""
+    """Both, the host settled for a quarter of an hour; `sweeps` fall due each minute, and so do events wake it.
+
+    Not before that quarter is over: they would find nothing to do, and are the most of what it costs.
+    """
     hosts = Simulated(seed=seed)
     hosts.boot_seconds_to_agent = QUICK_AGENT if quick else hosts.boot_seconds_to_agent
     with Region(hosts, seed=seed, delays=QUICK if quick else None) as region:
+        hush(region)
         app = region.deploy("examples/smallpayroll.yaml", HostedZone="smallpayroll.internal", AddressName=ADDRESS)
         region.deploy(
             "template.yaml",
@@ -38,7 +42,7 @@ def open_region(
             ReplaceDatabaseHosts=str(sweeps).lower(),
             HostedZoneIds=app["HostedZone"],
             RecordNames="*.smallpayroll.internal",
-            LaunchRoleArns=role(region),
+            LaunchRoleArns=app["DatabaseRole"],
             **parameters,
         )
         region.run(region.quiet, at_most=minutes(10))
@@ -47,14 +51,9 @@ def open_region(
         look(region)
         region.run(at_most=minutes(12))
         assert look(region)["applications"] == []
+        rouse(region)
         region.calls.clear()
         yield region
-
-
-def role(region: Region) -> str:
-    """The role that hosts are launched with."""
-    (found,) = [one for one in region.client("iam").list_roles()["Roles"] if "Database" in one["RoleName"]]
-    return str(found["Arn"])
 
 
 def add_volume(region: Region, application: str = "smallpayroll", device: str = "/dev/sdg", **more: Any) -> str:

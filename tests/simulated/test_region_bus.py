@@ -187,6 +187,19 @@ def test_an_event_reaches_the_function_whose_pattern_it_matches(deploy: Callable
     assert [event["detail"]["state"] for event in runs(region, "try_things")] == ["stopped"]
 
 
+def test_a_permission_for_all_sources_of_an_account_is_none_for_those_of_another(deploy: Callable[..., Region]) -> None:
+    region = deploy()
+    function, topic = region.functions.find("try_things"), "arn:aws:sns:eu-central-1:{}:on-call"
+    region.bus.permissions.add((function.name, "sns.amazonaws.com", "arn:aws:sns:eu-central-1:123456789012:*"))
+
+    for account in ("123456789012", "999999999999"):
+        region.bus.hand_to(function.arn, {}, "sns.amazonaws.com", topic.format(account))
+    region.run(until=region.quiet, at_most=minutes(1))
+
+    assert len(runs(region, "try_things")) == 1
+    assert [source for source, _ in region.bus.lost] == [topic.format("999999999999")]
+
+
 def test_a_rule_without_a_permission_reaches_nobody(deploy: Callable[..., Region]) -> None:
     region = deploy()
     region.bus.permissions.clear()

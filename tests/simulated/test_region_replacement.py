@@ -146,6 +146,23 @@ class TestLaunches:
         rest = ec2.describe_launch_template_versions(Versions=["$Default"], NextToken=everyone["NextToken"])
         assert len(rest["LaunchTemplateVersions"]) == 2
 
+    def test_a_version_has_all_of_its_source_that_it_does_not_say_otherwise(
+        self, region: Region, template: str
+    ) -> None:
+        ec2, data = region.client("ec2"), {"ImageId": "ami-0fedcba9876543210"}
+
+        new = ec2.create_launch_template_version(
+            LaunchTemplateId=template, SourceVersion="$Default", LaunchTemplateData=data
+        )["LaunchTemplateVersion"]
+        bare = ec2.create_launch_template_version(LaunchTemplateName="payroll-db", LaunchTemplateData=data)
+
+        (old,) = ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=["1"])[
+            "LaunchTemplateVersions"
+        ]
+        assert new["VersionNumber"] == 2
+        assert new["LaunchTemplateData"] == old["LaunchTemplateData"] | data
+        assert bare["LaunchTemplateVersion"]["LaunchTemplateData"] == data
+
     def test_a_client_token_means_one_instance_in_a_zone(self, region: Region, template: str) -> None:
         ec2 = region.client("ec2")
         asked = {"LaunchTemplate": {"LaunchTemplateId": template}, "ClientToken": "wk-1", **ONE}

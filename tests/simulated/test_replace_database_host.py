@@ -98,15 +98,20 @@ def test_an_event_alone_has_a_dead_host_replaced(region: Region, case: str) -> N
     is_served_by(region, new)
 
 
-@pytest.mark.parametrize("case", ["direct", "sns", "composite"])
+@pytest.mark.parametrize("case", ["direct", "composite_direct", "sns", "composite"])
 def test_an_alarm_of_somebodys_own_has_a_dead_host_replaced(region: Region, case: str) -> None:
     old = host(region)
     die(region, "terminated")
 
-    if case == "direct":
-        function = region.functions.find(FUNCTION)
+    function = region.functions.find(FUNCTION)
+    if case.endswith("direct"):
         event = payload(case, old)
         region.bus.hand_to(function.arn, event, "lambda.alarms.cloudwatch.amazonaws.com", event["alarmArn"])
+    elif case == "sns":
+        sns, told = region.client("sns"), payload(case, old)["Records"][0]["Sns"]
+        topic = sns.create_topic(Name="on-call")["TopicArn"]
+        sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function.arn)
+        sns.publish(TopicArn=topic, Subject=told["Subject"], Message=told["Message"])
     else:
         region.invoke(FUNCTION, payload(case, old), asynchronous=True)
     wait(region, minutes(2))
@@ -157,7 +162,7 @@ def test_an_event_of_a_host_that_is_well_changes_nothing(region: Region) -> None
     before = region.world()
     region.calls.clear()
 
-    for case in ("terminated", "stopped", "alarm", "direct", "sns", "composite"):
+    for case in ("terminated", "stopped", "alarm", "direct", "sns", "composite", "composite_direct"):
         look(region, **payload(case, host(region)))
 
     assert region.world() == before
@@ -413,6 +418,15 @@ def launch_in_another_zone(region: Region) -> None:
     die(region, "terminated")
 
 
+def tag_volumes_of_new_hosts(region: Region) -> None:
+    ours = [
+        {"Key": "watchkeeper:application", "Value": "smallpayroll"},
+        {"Key": "watchkeeper:role", "Value": "database"},
+    ]
+    make_default(region, TagSpecifications=[{"ResourceType": "volume", "Tags": ours}])
+    die(region, "terminated")
+
+
 def name_no_type(region: Region) -> None:
     label(region, template(region), instance_types="the-big-one")
     die(region, "terminated")
@@ -491,6 +505,7 @@ REFUSED: list[tuple[str, Callable[[Region], None], str]] = [
     ("never-settled", forget_the_host, "nobody knows where"),
     ("two-launch-templates", tag_a_second_template, "leave the tag on one"),
     ("launch-template-elsewhere", launch_in_another_zone, "launches in eu-central-1c"),
+    ("launch-template-tags-volumes", tag_volumes_of_new_hosts, "would count as the database's"),
     ("odd-instance-type", name_no_type, "'the-big-one'"),
     ("sick-volume", sicken, "aws ec2 enable-volume-io"),
     ("key-not-usable", lock, "KeyArns"),
@@ -532,6 +547,26 @@ def test_without_a_launch_template_nothing_is_asked_for(region: Region) -> None:
     assert notices(region) == []
     assert sum(region.metrics["Refusals"]) == 0
     assert {call.operation for call in region.calls if call.write} <= {"DeleteAlarms"}
+
+
+def test_a_launch_template_that_loses_its_tag_in_a_move_is_told_and_the_move_goes_on_when_it_is_back(
+    region: Region,
+) -> None:
+    old, named = host(region), template(region)
+    die(region, "hung")
+    region.faults.add(Death(before=5))  # counted, launched, retired, stopped, and not detached
+    region.invoke(FUNCTION, {"application": "smallpayroll"}, asynchronous=True)
+    region.run(lambda: state(region, old) == "stopping", at_most=minutes(2))
+    unlabel(region, named, "role")
+    region.run(region.quiet, at_most=minutes(15))
+    rouse(region)
+
+    region.run(at_most=minutes(5))
+    assert (refusals(region), refused(region)) == (["launch-template-gone"], "launch-template-gone")
+    label(region, named, role="database-launch")
+
+    assert wait(region) == REPLACED
+    assert asked(region, "RunInstances")[1:] == []
 
 
 def test_a_host_that_somebody_stopped_is_replaced_where_the_parameter_says_so() -> None:

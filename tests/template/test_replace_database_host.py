@@ -76,6 +76,15 @@ def test_alarms_of_people_may_wake_it_too_if_they_are_of_this_account(template: 
     assert given["SourceAccount"] == {"Ref": "AWS::AccountId"}
 
 
+def test_topics_of_people_may_wake_it_too_if_they_are_of_this_account(template: Template) -> None:
+    (given,) = [
+        one for one in template.of_type("AWS::Lambda::Permission").values() if one["Principal"] == "sns.amazonaws.com"
+    ]
+
+    assert given["FunctionName"] == {"Ref": f"{NAME}Function"}
+    assert given["SourceArn"] == {"Sub": "arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:*"}
+
+
 def test_it_is_swept_each_minute(template: Template) -> None:
     assert template.resources["ReplaceDatabaseHostEachMinute"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
 
@@ -95,7 +104,15 @@ def test_one_parameter_puts_all_that_wakes_it_to_sleep(template: Template) -> No
 
 @pytest.mark.parametrize(
     ("case", "named"),
-    [("alarm", 1), ("direct", 1), ("sns", 1), ("composite", 2), ("terminated", 1), ("stopped", 1)],
+    [
+        ("alarm", 1),
+        ("direct", 1),
+        ("sns", 1),
+        ("composite", 2),
+        ("composite_direct", 1),
+        ("terminated", 1),
+        ("stopped", 1),
+    ],
 )
 def test_there_is_an_event_in_each_shape_that_aws_sends(case: str, named: int) -> None:
     text = Path(f"events/replace_database_host.{case}.json").read_text()
@@ -188,7 +205,7 @@ def test_of_a_hosts_attributes_only_its_devices_may_be_changed(template: Templat
 @pytest.mark.parametrize(
     ("of", "role", "words"),
     [
-        ("volume", "database", {"host", "refused", "replaced", "restored-from", "volumes"}),
+        ("volume", "database", {"host", "refused", "replaced", "volumes"}),
         ("instance", "database-host", {"retired"}),
         ("snapshot", "snapshot", {"lost"}),
     ],
@@ -208,7 +225,8 @@ def test_it_remembers_by_words_of_its_own(template: Template, of: str, role: str
 def test_it_forgets_words_of_its_own_and_never_all_tags_at_once(template: Template) -> None:
     given = condition(template, "ec2:DeleteTags", "volume")
 
-    words = ["lost", "refused", "retired"]
+    words = ["refused", "retired"]
+    assert set(statements(template, "ec2:DeleteTags")) == {"instance", "volume"}
     assert given["ForAllValues:StringEquals"] == {"aws:TagKeys": [f"watchkeeper:{word}" for word in words]}
     assert given["Null"] == {"aws:TagKeys": "false"}
 
@@ -234,6 +252,18 @@ def test_a_volume_is_made_only_if_a_parameter_says_so_and_only_of_a_snapshot_of_
     assert template.resources["ReplaceDatabaseHostMayRestore"]["Condition"] == "RestoresVolumes"
     assert found["snapshot"]["Condition"]["StringEquals"] == {"aws:ResourceTag/watchkeeper:role": "snapshot"}
     assert found["volume"]["Condition"]["StringLike"] == NEW
+
+
+def test_a_volume_that_is_made_gets_words_of_ours_alone(template: Template) -> None:
+    (given,) = [
+        one["Condition"]
+        for by, one in template.statements
+        if by == "ReplaceDatabaseHostMayRestore" and one["Action"] == "ec2:CreateTags"
+    ]
+
+    assert given["StringEquals"] == {"ec2:CreateAction": "CreateVolume"}
+    words = ["address", "application", "host", "keep", "restored-from", "role"]
+    assert given["ForAllValues:StringEquals"] == {"aws:TagKeys": [f"watchkeeper:{word}" for word in words]}
 
 
 def test_no_role_may_delete_a_volume_or_detach_one_without_naming_the_host(template: Template) -> None:

@@ -66,7 +66,7 @@ def volume(name: str, on: str | None = OLD, state: str = "attached", **words: st
         8,
         {key: value for key, value in known.items() if value},
         "in-use" if on else "available",
-        Attachment(on, state, "/dev/sdf", NOW - (timedelta(days=1) if state == "attached" else timedelta(minutes=1)))
+        Attachment(on, state, NOW - (timedelta(days=1) if state == "attached" else timedelta(minutes=1)))
         if on
         else None,
         "eu-central-1a",

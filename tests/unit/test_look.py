@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +52,24 @@ def test_a_wrong_event_is_refused_in_one_sentence_that_shows_a_right_one(
         Look.from_event(event, NOW)
 
     assert [word for word in words if word not in str(refused.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("case", "instance"),
+    [
+        *(
+            (one, "i-0123456789abcdef0")
+            for one in ("alarm", "direct", "sns", "composite_direct", "terminated", "stopped")
+        ),
+        ("composite", None),  # which names two
+    ],
+)
+def test_an_event_of_aws_is_a_look_at_the_instance_that_it_names_and_at_all_if_it_names_several(
+    case: str, instance: str | None
+) -> None:
+    event = json.loads(Path(f"events/replace_database_host.{case}.json").read_text(encoding="utf-8"))
+
+    assert Look.from_event(event, NOW) == Look(datetime(2026, 11, 22, 4, 30, tzinfo=UTC), instance=instance)
 
 
 @pytest.mark.parametrize(("late", "is_refused"), [(59, False), (61, True), (-61, True)])

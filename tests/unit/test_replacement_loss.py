@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.unit.builders import DATA, NOW, WAL, snapshot_set
 from tests.unit.scenes import NEW, OLD, SETTINGS, details, host, retired, scene, volume
 from watchkeeper import tags
+from watchkeeper.aws import volumes
 from watchkeeper.aws.launches import Launch
 from watchkeeper.look import stamp
 from watchkeeper.replacement import actions, loss
@@ -18,6 +20,7 @@ from watchkeeper.replacement.actions import Restore, Tag, Tell
 from watchkeeper.replacement.plan import plan
 
 if TYPE_CHECKING:
+    from watchkeeper.aws.volumes import Volume
     from watchkeeper.replacement.scene import Scene
 
 RESTORING = replace(SETTINGS, is_lost_volume_restored=True)
@@ -165,6 +168,44 @@ def test_a_restored_volume_says_what_it_is_of() -> None:
     assert words[tags.HOST] == OLD
     assert words[tags.RESTORED_FROM] == taken.members[0].id
     assert loss.types(taken) == [("gp3", 3000, 125), ("io2", 8000, 0)]
+
+
+def test_volumes_that_come_back_after_a_restore_are_named_and_nothing_is_moved() -> None:
+    def made(name: str, volumes: str = "", **words: str) -> Volume:
+        new = volume(name, None, restored_from="snap-1", volumes=volumes, **words)
+        return replace(new, created=NOW - timedelta(hours=1))
+
+    gone = host(state="terminated")
+    unsettled = scene(gone, volumes=(volume(DATA, None), volume(WAL, None), made("vol-1"), made("vol-2")))
+    settled = scene(gone, volumes=(volume(DATA, None), made("vol-1", "vol-1 vol-2"), made("vol-2", "vol-1 vol-2")))
+    alone = scene(gone, volumes=settled.volumes[1:])
+    grown = scene(gone, volumes=(*alone.volumes, volume("vol-3", None, volumes="vol-1 vol-2 vol-3")))
+
+    for one in (unsettled, settled):
+        found = plan(one, RESTORING)
+        assert found.refusal
+        assert found.refusal.name == "volumes-came-back"
+        assert DATA in found.refusal.sentence
+        assert "--resources vol-1" not in found.refusal.sentence
+        assert {type(step) for step in found.actions} == {Tell, Tag}
+    assert plan(alone, RESTORING).refusal is None
+    assert plan(grown, RESTORING).refusal is None
+
+
+def test_the_same_set_restored_for_another_loss_makes_other_volumes() -> None:
+    tokens: list[str] = []
+
+    def create_volume(**words: Any) -> dict[str, str]:
+        tokens.append(words["ClientToken"])
+        return {"VolumeId": "vol-1"}
+
+    ec2: Any = SimpleNamespace(create_volume=create_volume)
+    for times in (THRICE, f"{THRICE} {stamp(NOW)}", stamp(NOW)):
+        (taken,) = lost(times).details.sets  # type: ignore[union-attr]
+        volumes.restore(ec2, taken.members[0], "eu-central-1a", ("gp3", 0, 0), {})
+
+    assert tokens[0] == tokens[1]
+    assert tokens[0] != tokens[2]
 
 
 def test_a_volume_that_is_not_settled_yet_is_no_loss_of_anything() -> None:

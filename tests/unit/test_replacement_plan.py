@@ -30,6 +30,7 @@ from watchkeeper import tags
 from watchkeeper.aws.addresses import Interface, Odd, Record
 from watchkeeper.aws.hosts import GROUP
 from watchkeeper.aws.launches import Failure
+from watchkeeper.aws.volumes import Attachment
 from watchkeeper.look import stamp
 from watchkeeper.replacement.actions import (
     Attach,
@@ -48,7 +49,7 @@ from watchkeeper.replacement.actions import (
     Untag,
 )
 from watchkeeper.replacement.plan import plan
-from watchkeeper.replacement.scene import Zone
+from watchkeeper.replacement.scene import Zone, counted
 
 if TYPE_CHECKING:
     from watchkeeper.replacement.scene import Scene
@@ -243,6 +244,16 @@ def test_silence_vetoes_nothing(known: Any) -> None:
     assert kinds(scene(checks={OLD: impaired()}, details=known)) == [Launch]
 
 
+def test_a_host_that_was_to_be_stopped_ten_minutes_ago_and_runs_is_asked_again_and_fenced_anew() -> None:
+    def ill(ago: int, **more: Any) -> Scene:
+        return scene(retired(host(), timedelta(minutes=ago)), replacement(), checks={OLD: impaired()}, **more)
+
+    silent = details(is_reached={})
+
+    assert [kinds(ill(ago)) for ago in (9, 10)] == [[Stop], [Send]]
+    assert [kinds(ill(ago, details=silent)) for ago in (9, 10)] == [[Stop], [Tag, Stop]]
+
+
 def test_that_a_replacement_runs_already_spares_no_question() -> None:
     stray, troubled = replacement(), details(zone=Zone(10, 9))
 
@@ -373,10 +384,43 @@ def test_a_volume_that_two_may_write_to_is_not_moved() -> None:
         ("key-not-usable", details(foreign_keys=("arn:key",))),
         ("launch-template-elsewhere", details(launch_zone="eu-central-1b")),
         ("launch-template-elsewhere", details(launch_zone="")),
+        ("launch-template-tags-volumes", details(launch_role="database")),
     ],
 )
 def test_what_a_new_host_would_not_cure_is_refused(name: str, known: Any) -> None:
     assert refusal(scene(host(state="stopped", reason=AWS_STOPPED), details=known)) == name
+
+
+def test_what_another_host_was_launched_with_is_none_of_the_databases_volumes_whatever_its_tags() -> None:
+    root = replace(volume("vol-0", NEW, host="", volumes=""), attachment=Attachment(NEW, "attached", NOW, True))
+    ours = away(OLD)
+
+    assert counted((root, *ours)) == ours
+    assert counted((replace(root, attachment=Attachment(OLD, "attached", NOW, True)), *ours))[1:] == ours
+    assert counted((replace(root, attachment=Attachment(NEW, "attached", NOW)), *ours))[1:] == ours
+    assert counted((replace(root, attachment=None), *ours))[1:] == ours
+    assert counted((root,)) == (root,)
+
+
+def test_twelve_volumes_are_more_than_a_tag_remembers() -> None:
+    many = tuple(volume(f"vol-{number:017}", volumes="") for number in range(12))
+    few = many[:11]
+    stopped = host(state="stopped", reason=AWS_STOPPED)
+
+    assert refusal(scene(volumes=many)) == refusal(scene(stopped, volumes=many)) == "too-many-volumes"
+    assert refusal(scene(volumes=few)) is None
+
+
+def test_what_only_the_end_of_a_host_would_show_is_told_on_a_calm_day_and_prevents_nothing() -> None:
+    known = details(is_termination_protected=True, is_due=True, starts={OLD: (started(command="record"),)})
+    tied = Interface("eni-1", "10.0.0.9", OLD, "eni-attach-1", "attached", "payroll", is_deleted_with_host=True)
+    on_old = away(OLD, address="eni-1")
+
+    assert refusal(scene(details=known)) == "protected-from-termination"
+    assert kinds(scene(details=known)) == [Rehearse, Tag]  # of the refusal
+    assert refusal(scene(volumes=on_old, record=tied)) == "interface-goes-with-host"
+    stopped = retired(host(state="stopped", reason=AWS_STOPPED))
+    assert kinds(scene(stopped, replacement(), volumes=on_old, record=tied)) == [MoveInterface, Detach, Detach]
 
 
 def test_two_launch_templates_are_one_too_many() -> None:
@@ -523,6 +567,85 @@ def test_an_old_host_that_runs_again_without_a_volume_is_left_alone() -> None:
     assert kinds(scene(again, replacement(), volumes=away())) == [Attach, Attach]
 
 
+# What lasts
+
+
+def stands(since: int, **more: Any) -> Scene:
+    """A move to a replacement that was launched so many minutes ago, and counted; its host was terminated."""
+    counted = f"{stamp(NOW - timedelta(minutes=since))}={OLD}.0"
+    target = replacement(volumes=(DATA, WAL), launched=NOW - timedelta(minutes=since))
+    wal = volume(WAL, OLD, replaced=counted)
+    assert wal.attachment
+    busy = replace(wal.attachment, state="busy")
+    held = (replace(volume(DATA, OLD, replaced=counted), attachment=busy), wal)
+    return scene(more.pop("old", host(state="shutting-down")), target, **{"volumes": held, **more})
+
+
+def test_a_move_that_stands_still_for_twenty_minutes_is_told_with_what_ends_it_and_goes_on() -> None:
+    early, late = plan(stands(19), SETTINGS), plan(stands(20), SETTINGS)
+
+    assert (early.refusal, len(early.waits)) == (None, 2)
+    assert late.refusal
+    assert (late.refusal.name, late.waits) == ("takes-long", early.waits)
+    assert f"detach-volume --force --instance-id {OLD}" in late.refusal.sentence
+    assert refusal(stands(20, details=None)) is None
+
+
+def test_a_move_that_got_on_a_moment_ago_stands_still_for_no_time() -> None:
+    assert refusal(stands(90)) == "takes-long"
+    again = details(starts={NEW: (started(timedelta(hours=1), code=210), under_way())})
+    there = away(NEW, replaced=f"{stamp(NOW - timedelta(hours=1))}={OLD}.0")
+    assert refusal(stands(90, volumes=there, details=again)) is None
+    assert refusal(stands(90, old=retired(host(state="stopping"), timedelta(seconds=9)))) is None
+
+
+def test_a_host_that_is_well_again_and_that_ssm_does_not_reach_is_told_without_a_word_of_force() -> None:
+    kept = retired(host(), timedelta(minutes=21))
+
+    found = plan(scene(kept, details=details(is_reached={})), SETTINGS).refusal
+
+    assert found
+    assert found.name == "takes-long"
+    assert f"SSM reaches {OLD}" in found.sentence
+    assert "--force" not in found.sentence
+
+
+def test_what_a_terminated_host_does_not_let_go_of_is_taken_by_force_after_a_while() -> None:
+    gone = host(state="terminated")
+
+    assert Detach not in kinds(stands(1, old=gone))
+    (step,) = steps(stands(2, old=gone))
+    assert step == Detach(DATA, OLD, step.reason, force=True)  # type: ignore[attr-defined]
+    assert Detach not in kinds(stands(2))  # which is not terminated yet
+
+
+def test_a_volume_that_does_not_end_leaving_the_new_host_is_followed_by_another_host() -> None:
+    stuck = tuple(
+        replace(one, attachment=replace(one.attachment, since=NOW - timedelta(minutes=6)))
+        for one in (volume(DATA, NEW, "detaching"), volume(WAL, NEW, "detaching"))
+        if one.attachment
+    )
+    old = retired(host(state="stopped", volumes=()), timedelta(minutes=7))
+
+    assert kinds(scene(old, replacement(launched=NOW - timedelta(minutes=7)), volumes=stuck)) == []
+    assert kinds(scene(old, replacement(launched=NOW - timedelta(minutes=13)), volumes=stuck)) == [Tag]
+
+
+def test_a_volume_on_a_host_that_ec2_does_not_know_is_told_and_waited_for() -> None:
+    found = plan(replace(scene(), hosts={}), SETTINGS)
+
+    assert found.refusal
+    assert (found.refusal.name, len(found.waits)) == ("host-unknown", 1)
+    assert kinds(replace(scene(), hosts={})) == [Tag]  # of the refusal alone
+
+
+def test_a_launch_template_that_loses_its_tag_is_told_while_a_move_has_begun() -> None:
+    assert refusal(stands(1, launches=())) == "launch-template-gone"
+    assert refusal(scene(retired(host(state="stopped")), launches=())) == "launch-template-gone"
+    assert refusal(scene(host(volumes=(WAL,)), volumes=(volume(DATA, None), volume(WAL)), launches=())) is None
+    assert refusal(scene(volumes=away(OLD, replaced=f"{stamp(NOW)}={OLD}.0"), launches=())) is None
+
+
 # No capacity
 
 
@@ -623,6 +746,32 @@ def test_an_address_that_may_not_move_keeps_nobody_from_being_the_settled_host()
     assert refusal(odd) == "odd-address"
     assert isinstance(told, Tell)
     assert "Its address does not lead there" in told.text
+    assert isinstance(settled, Tag)
+    assert settled.words[tags.HOST] == NEW
+
+
+def test_a_start_that_ended_well_counts_though_a_later_one_failed() -> None:
+    both = (started(timedelta(seconds=20)), started(timedelta(seconds=10), code=210))
+    again = retired(host(launched=NOW - timedelta(minutes=3)), timedelta(minutes=4))
+
+    assert kinds(scene(GONE, HAS, volumes=ON_NEW, details=details(starts={NEW: both}))) == [Point]
+    assert kinds(scene(again, details=details(starts={OLD: both}))) == [Untag]
+
+
+def test_a_database_whose_tags_were_lost_on_the_way_is_started_on_the_host_that_we_launched_for_it() -> None:
+    lost, known = away(NEW, host="", volumes=""), Record("Z1", NAME, 5, IPS[NEW])
+    failed = started(timedelta(seconds=20), "record", 212, "No PostgreSQL runs.")
+
+    def sent(*starts: Any, by_us: bool = True) -> Scene:
+        there = HAS if by_us else replace(HAS, tags=host().tags)
+        return scene(GONE, there, volumes=lost, record=known, details=details(starts={NEW: starts}))
+
+    assert [one.command for one in steps(sent()) if isinstance(one, Send)] == ["record"]
+    assert [one.command for one in steps(sent(failed)) if isinstance(one, Send)] == ["start"]
+    assert [one.command for one in steps(sent(failed, by_us=False)) if isinstance(one, Send)] == ["record"]
+    told, settled = plan(sent(failed, started()), SETTINGS).actions
+    assert isinstance(told, Tell)
+    assert f"Its host was {OLD}" in told.text
     assert isinstance(settled, Tag)
     assert settled.words[tags.HOST] == NEW
 

@@ -62,10 +62,12 @@ WRITTEN_BY_WATCHKEEPER = (
     RETIRED,
     REPLACES,
 )
-ROLES = (DATABASE, DATABASE_HOST, WEB_NODE, WEB_POOL, DATABASE_LAUNCH, SNAPSHOT, NOT_OURS)
 
 # A resource takes 50 tags at most: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
 MOST = 50
+
+# And a value 256 characters, in the same place.
+LONGEST = 256
 
 
 def read(tags: Iterable[TagTypeDef]) -> dict[str, str]:

@@ -67,7 +67,7 @@ class Interface:
     """A network interface: the instance and the id of its attachment if it has one, which `status` is then of.
 
     Without one the status is its own (`available`). One that AWS attached for a service has an attachment alone.
-    `is_first` is the one that its instance was launched with, which cannot be taken off it.
+    `is_first` is what its instance was launched with and keeps; `is_deleted_with_host` goes when that is terminated.
     """
 
     id: str
@@ -77,6 +77,7 @@ class Interface:
     status: str
     application: str = ""
     is_first: bool = False
+    is_deleted_with_host: bool = False
 
     @classmethod
     def from_boto(cls, interface: NetworkInterfaceTypeDef) -> Interface:
@@ -92,6 +93,7 @@ class Interface:
             attachment.get("Status") or interface.get("Status", ""),
             tags.read(interface.get("TagSet", [])).get(tags.APPLICATION, ""),
             attachment.get("DeviceIndex") == 0,
+            attachment.get("DeleteOnTermination", False),
         )
 
 

@@ -167,6 +167,12 @@ def is_stop_protected(ec2: EC2Client, instance: str) -> bool:
     return answer.get("DisableApiStop", {}).get("Value", False)
 
 
+def is_termination_protected(ec2: EC2Client, instance: str) -> bool:
+    """Whether AWS would refuse to terminate it: DisableApiTermination."""
+    answer = ec2.describe_instance_attribute(InstanceId=instance, Attribute="disableApiTermination")
+    return answer.get("DisableApiTermination", {}).get("Value", False)
+
+
 def stop(ec2: EC2Client, instance: str, *, force: bool) -> None:
     """Stops a host at once: its operating system is not asked, since it is held for dead.
 

@@ -93,15 +93,19 @@ def find_tagged(ec2: EC2Client) -> list[Launch]:
     return _find(ec2, [{"Name": "tag-key", "Values": [f"{tags.PREFIX}*"]}])
 
 
-def find_zone(ec2: EC2Client, launch: Launch) -> str:
-    """The availability zone of the subnet that a launch template names; empty if it names none."""
+def find_zone_and_role(ec2: EC2Client, launch: Launch) -> tuple[str, str]:
+    """The zone that a launch template names, by its subnet, and the role that it tags volumes with; empty for none."""
     versions = ec2.describe_launch_template_versions(LaunchTemplateId=launch.id, Versions=[str(launch.version)])
     data = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
     interfaces = data.get("NetworkInterfaces", [])
     subnet = interfaces[0].get("SubnetId", "") if interfaces else ""
+    of_volumes = [
+        one.get("Tags", []) for one in data.get("TagSpecifications", []) if one.get("ResourceType") == "volume"
+    ]
+    role = "".join(tags.read(given).get(tags.ROLE, "") for given in of_volumes)
     if not subnet:
-        return data.get("Placement", {}).get("AvailabilityZone", "")
-    return ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["AvailabilityZone"]
+        return data.get("Placement", {}).get("AvailabilityZone", ""), role
+    return ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["AvailabilityZone"], role
 
 
 def token(anchor: str, host: str, number: int) -> str:

@@ -35,7 +35,6 @@ class Attachment:
 
     host: str
     state: str
-    device: str = ""
     since: datetime | None = None
     is_deleted_with_host: bool = False
 
@@ -160,17 +159,19 @@ def detach(ec2: EC2Client, volume: str, instance: str, *, force: bool) -> None:
 
 
 def restore(ec2: EC2Client, snapshot: Snapshot, zone: str, kind: tuple[str, int, int], words: Mapping[str, str]) -> str:
-    """Makes a volume of a snapshot: its id, the same for the same snapshot and zone. `kind` is type, IOPS and MiB/s.
+    """Makes a volume of a snapshot: its id, the same for the same snapshot, zone and loss. `kind` is type, IOPS, MiB/s.
 
+    A token of a volume that was lost in its turn would answer that one, so each loss has its own: its first look.
     Raises ClientError. A key of the snapshot's is the volume's too:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
     """
     name, iops, throughput = kind
+    loss = snapshot.tags.get(tags.LOST, "").split(" ")[0]
     request: CreateVolumeRequestTypeDef = {
         "SnapshotId": snapshot.id,
         "AvailabilityZone": zone,
         "VolumeType": cast("VolumeTypeType", name),
-        "ClientToken": "wk-" + hashlib.sha256(f"{snapshot.id} {zone}".encode()).hexdigest()[:40],
+        "ClientToken": "wk-" + hashlib.sha256(f"{snapshot.id} {zone} {loss}".encode()).hexdigest()[:40],
         "TagSpecifications": [{"ResourceType": "volume", "Tags": tags.write(words)}],
     }
     if iops and name in ("gp3", "io1", "io2"):
@@ -192,7 +193,6 @@ def _attachment(attachment: VolumeAttachmentTypeDef) -> Attachment:
     return Attachment(
         attachment.get("InstanceId", ""),
         attachment.get("State", ""),
-        attachment.get("Device", ""),
         attachment.get("AttachTime"),
         attachment.get("DeleteOnTermination", False),
     )

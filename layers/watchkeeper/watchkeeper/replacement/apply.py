@@ -74,6 +74,10 @@ def apply(read: Readers, write: Writers, settings: Settings, scene: Scene, actio
             return _point(read, settings, action, seen)
         case StartAgain(host):
             return hosts.start(write.ec2_once, host)
+        case Protect():
+            return _protect(read, action, seen)
+        case Terminate(host):
+            return _terminate(read, host, seen)
         case Tell(key, subject, text):
             if notices.tell(write.logs_once, write.sns_once, settings.place, key, subject, text):
                 seen.told.append(key)
@@ -87,7 +91,7 @@ def _apply(
     read: Readers,
     write: Writers,
     scene: Scene,
-    action: Tag | Untag | Protect | Stop | Terminate | MoveInterface | Restore | Rehearse,
+    action: Tag | Untag | Stop | MoveInterface | Restore | Rehearse,
     seen: Seen,
 ) -> None:
     match action:
@@ -95,12 +99,8 @@ def _apply(
             _tag(read, action, seen)
         case Untag(ids, key):
             hosts.untag(read.ec2, ids, key)
-        case Protect(host, devices):
-            hosts.protect(read.ec2, host, devices)
         case Stop(host, force=force):
             hosts.stop(read.ec2, host, force=force)
-        case Terminate(host):
-            hosts.terminate(read.ec2, host)
         case MoveInterface(interface, host):
             if host is None:
                 addresses.detach_interface(read.ec2, interface)
@@ -162,6 +162,24 @@ def _detach(read: Readers, action: Detach) -> bool:
         if again and again.state not in ("stopped", "terminated"):
             return False
     volumes.detach(read.ec2, action.volume, action.host, force=action.force)
+    return True
+
+
+def _protect(read: Readers, action: Protect, seen: Seen) -> bool:
+    """What is refused here prevents no stop, which deletes nothing, and every end of the host: see `_terminate`."""
+    try:
+        hosts.protect(read.ec2, action.host, action.devices)
+    except ClientError as error:
+        seen.unprotected[action.host] = error
+        return False
+    seen.unprotected.pop(action.host, None)
+    return True
+
+
+def _terminate(read: Readers, host: str, seen: Seen) -> bool:
+    if host in seen.unprotected:
+        return False
+    hosts.terminate(read.ec2, host)
     return True
 
 

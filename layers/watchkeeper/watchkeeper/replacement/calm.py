@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper import tags
-from watchkeeper.replacement import refusals, telling
+from watchkeeper.replacement import obstacles, refusals, telling
 from watchkeeper.replacement.actions import Protect, Rehearse, Send, Tag, Terminate, Untag
-from watchkeeper.replacement.move import BACKOFF, fence, is_busy, is_stuck, point, protect, start_words
+from watchkeeper.replacement.arrival import BACKOFF, arrive, point, proven, start_words, starts_since
+from watchkeeper.replacement.move import fence, is_busy, is_stuck, protect
 from watchkeeper.replacement.refusals import Refusal
 from watchkeeper.replacement.scene import retired_at
 from watchkeeper.replacement.verdict import Plan
@@ -36,9 +37,7 @@ def plan(scene: Scene, settings: Settings, host: Host) -> Plan:
     kept = (*protect(scene, host), *_clear_up(scene, settings))
     if scene.is_ailing(host):
         return Plan(actions=kept, waits=(f"the checks of {host.id} fail for two minutes, or no longer",))
-    refusal = (
-        refusals.templates(scene) or refusals.not_ours(scene, host) or refusals.sick(scene) or refusals.keys(scene)
-    )
+    refusal = obstacles.templates(scene) or obstacles.not_ours(scene, host) or obstacles.volumes(scene)
     if refusal is None and scene.details and scene.details.failure:
         refusal = refusals.launch(scene, scene.details.failure, None)
     if refusal:
@@ -46,14 +45,14 @@ def plan(scene: Scene, settings: Settings, host: Host) -> Plan:
     if tags.RETIRED in host.tags:
         found = _forgive(scene, settings, host)
     elif scene.settled != host.id or scene.members != set(scene.ids):
-        found = _remember(scene, host)
+        found = _remember(scene, settings, host)
     else:
         found = point(scene, settings, host)
     due = _daily(scene, host) if found.is_empty and not found.refusal else ()
-    return Plan(found.refusal, (*kept, *found.actions, *due), found.waits)
+    return Plan(found.refusal or obstacles.endings(scene, host), (*kept, *found.actions, *due), found.waits)
 
 
-def _remember(scene: Scene, host: Host) -> Plan:
+def _remember(scene: Scene, settings: Settings, host: Host) -> Plan:
     """Settles a database for the first time, or with a volume more: once its host has written down what lies where."""
     details = scene.details
     if details is None:
@@ -68,6 +67,8 @@ def _remember(scene: Scene, host: Host) -> Plan:
     if sent and sent[-1].is_success:
         remembered = {tags.HOST: host.id, tags.VOLUMES: " ".join(scene.ids)}
         return Plan(actions=(Tag(scene.ids, remembered, "its server was seen there, on exactly these volumes"),))
+    if sent and not scene.settled and tags.REPLACES in host.tags:  # we launched it, and its tags were lost on the way
+        return arrive(scene, settings, host)
     failed = len(sent)
     said = sent[-1].outcome.error if sent and sent[-1].outcome else ""
     found = _not_recorded(scene, host, said) if failed >= len(BACKOFF) else Plan()
@@ -96,12 +97,14 @@ def _forgive(scene: Scene, settings: Settings, host: Host) -> Plan:
     if details is None:
         return Plan(waits=(f"{host.id} is well again",))
     moment = max(filter(None, (scene.began(host), retired_at(host))), default=scene.now)
-    if scene.now - moment < FORGOTTEN or not details.is_reached.get(host.id):
+    if scene.now - moment < FORGOTTEN:
         return Plan(waits=(f"{host.id} is well for two minutes",))
-    sent = [one for one in details.starts.get(host.id, ()) if one.command == "start" and one.asked >= moment]
-    if sent and sent[-1].is_success:
+    if not details.is_reached.get(host.id):
+        return Plan(waits=(f"SSM reaches {host.id}, which is well again",))
+    sent = starts_since(scene, host, moment)
+    if proof := proven(sent):
         over = Untag((host.id,), tags.RETIRED, "it is well again, and its database takes writes")
-        return Plan(actions=telling.before(scene, sent[-1], telling.kept(scene, host), over))
+        return Plan(actions=telling.before(scene, proof, telling.kept(scene, host), over))
     if sent and (sent[-1].outcome is None or scene.now - sent[-1].asked < BACKOFF[-1]):
         return Plan(waits=(f"PostgreSQL is proven on {host.id}",))
     return Plan(

@@ -15,12 +15,14 @@ from watchkeeper.replacement.scene import GONE, retired_at
 from watchkeeper.runtime import Metric, now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from watchkeeper.aws.commands import Outcome
     from watchkeeper.look import Look
     from watchkeeper.replacement.apply import Writers
-    from watchkeeper.replacement.observe import Fleet, Readers
+    from watchkeeper.replacement.observe import Readers
+    from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -29,17 +31,19 @@ logger = logging.getLogger(__name__)
 EVERY_MINUTES = 5
 ANSWER_SECONDS = 12.0
 
+# Each time begins so many hosts further on: one look reached 1,500 of 10,000, so none is left out for long.
+TURN = 1000
 
 # CloudWatch takes some three alarms a second: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
 MOST_ALARMS = 50
 
 
-def keep_alarms(read: Readers, settings: Settings, fleet: Fleet) -> dict[str, list[str]]:
+def keep_alarms(read: Readers, settings: Settings, fleet: Sequence[Scene]) -> dict[str, list[str]]:
     """One alarm for each settled host that exists, none for any other instance; the instances of both changes.
 
     So many new ones at most; the next look makes the rest. Raises what CloudWatch answers.
     """
-    hosting = {one.home: one.hosts.get(one.home) for one in fleet.scenes if one.volumes}
+    hosting = {one.home: one.hosts.get(one.home) for one in fleet if one.volumes}
     wanted = {name for name, host in hosting.items() if host and host.state not in GONE}
     known = alarms.find(read.cloudwatch, settings.alarm_prefix)
     made, gone = sorted(wanted - set(known))[:MOST_ALARMS], sorted(set(known) - wanted)
@@ -50,7 +54,7 @@ def keep_alarms(read: Readers, settings: Settings, fleet: Fleet) -> dict[str, li
 
 
 def ask(
-    read: Readers, write: Writers, settings: Settings, fleet: Fleet, look: Look, seconds: float
+    read: Readers, write: Writers, settings: Settings, fleet: Sequence[Scene], look: Look, seconds: float
 ) -> tuple[Metric, ...]:
     """Whether each database takes writes and how full it is: figures for alarms, and nothing follows from them.
 
@@ -60,14 +64,13 @@ def ask(
         return ()
     running = {
         one.home: one.application
-        for one in fleet.scenes
+        for one in fleet
         if one.volumes and one.has_all(one.home) and (host := one.hosts.get(one.home)) and host.state == "running"
     }
     try:
         reached = sorted(agents.find(read.ssm, sorted(running)))
         answered: dict[str, Outcome | None] = {}
-        first = int(look.time.timestamp()) // 60 % max(1, len(reached))
-        turned = reached[first:] + reached[:first]
+        turned = in_turn(reached, look.time)
         until = now() + timedelta(seconds=seconds - ANSWER_SECONDS)
         for start in range(0, len(turned), starts.MOST_HOSTS):
             if now() > until:
@@ -78,6 +81,12 @@ def ask(
         logger.warning("databases not asked", exc_info=True)
         return ()
     return _judge(answered, running)
+
+
+def in_turn(hosts: Sequence[str], time: datetime) -> list[str]:
+    """The hosts in the order in which this time asks them."""
+    first = int(time.timestamp()) // 60 // EVERY_MINUTES * TURN % max(1, len(hosts))
+    return [*hosts[first:], *hosts[:first]]
 
 
 def _ask(read: Readers, write: Writers, settings: Settings, some: list[str]) -> dict[str, Outcome | None]:
@@ -106,9 +115,7 @@ def _judge(answered: Mapping[str, Outcome | None], running: Mapping[str, str]) -
     return (Metric("DatabasesNotWritable", silent), Metric("DatabaseFullPercent", full, MetricUnit.Percent))
 
 
-def count(fleet: Fleet) -> tuple[Metric, ...]:
+def count(fleet: Sequence[Scene]) -> tuple[Metric, ...]:
     """Figures of the fleet: hosts that were retired and stay stopped, which cost their root volumes."""
-    retired = sum(
-        1 for scene in fleet.scenes for one in scene.hosts.values() if one.state == "stopped" and retired_at(one)
-    )
+    retired = sum(1 for scene in fleet for one in scene.hosts.values() if one.state == "stopped" and retired_at(one))
     return (Metric("RetiredHosts", retired),)

@@ -42,30 +42,36 @@ def plan(scene: Scene, settings: Settings) -> Plan:
     if not lost:
         return Plan()
     host = scene.hosts.get(scene.home) if scene.volumes else details.last_host
-    newest = _newest(scene)
     others = () if scene.volumes else tuple(one for one in scene.hosts.values() if set(one.volumes) - {one.root})
     running = [one.id for one in (host, *others) if one and one.state not in (*GONE, "stopped")]
     if running:
         return Plan(_running(scene, lost, running[0]))
+    newest = _newest(scene)
     if newest is None:
         sentence = f"{', '.join(lost)} is lost, and there is no finished application-consistent set of it."
         return Plan(Refusal("volume-lost", sentence))
-    times = _times(newest)
     restores = settings.is_lost_volume_restored and not scene.volumes
-    over = OVER if host else UNKNOWN
-    is_lost = len(times) >= LOOKS and times[-1] - times[0] >= over
-    if times and scene.now - times[-1] > STALE and (restores or not is_lost):
-        times, is_lost = [], False
-    if not is_lost:
-        if times and scene.now - times[-1] < APART:
-            return Plan()  # this look has counted
-        kept = [*times[:1], *times[1:][-(LOOKS - 2) :], scene.now] if times else [scene.now]
-        ids = tuple(member.id for member in newest.members)
-        noted = Tag(ids, {tags.LOST: " ".join(map(stamp, kept))}, f"{', '.join(lost)} is not there")
-        return Plan(actions=(noted,))
+    unsure = _look_again(scene, lost, newest, OVER if host else UNKNOWN, restores=restores)
+    if unsure:
+        return unsure
     if restores:
         return Plan(actions=(Restore(newest, _zone(scene, newest), f"{', '.join(lost)} is lost"),))
     return Plan(_lost(scene, lost, newest))
+
+
+def _look_again(scene: Scene, lost: list[str], newest: SnapshotSet, over: timedelta, *, restores: bool) -> Plan | None:
+    """What to do until enough looks have found nothing: the set remembers when they were; None once they have."""
+    times = _times(newest)
+    is_lost = len(times) >= LOOKS and times[-1] - times[0] >= over
+    if times and scene.now - times[-1] > STALE and (restores or not is_lost):
+        times, is_lost = [], False
+    if is_lost:
+        return None
+    if times and scene.now - times[-1] < APART:
+        return Plan()  # this look has counted
+    kept = [*times[:1], *times[1:][-(LOOKS - 2) :], scene.now] if times else [scene.now]
+    ids = tuple(member.id for member in newest.members)
+    return Plan(actions=(Tag(ids, {tags.LOST: " ".join(map(stamp, kept))}, f"{', '.join(lost)} is not there"),))
 
 
 def finish(scene: Scene, settings: Settings) -> Plan | None:
@@ -81,6 +87,24 @@ def finish(scene: Scene, settings: Settings) -> Plan | None:
         return Plan(actions=(Restore(missing, scene.anchor.zone, "the others of its set are restored"),))
     sentence = f"Of the set of {stamp(of.started)} some volumes are restored, and not all: {_commands(scene, missing)}."
     return Plan(Refusal("volume-missing", sentence))
+
+
+def returned(scene: Scene) -> Refusal | None:
+    """Volumes that were lost are there again, beside those that were restored in their place: which ones are meant?"""
+    restored = [one for one in scene.volumes if tags.RESTORED_FROM in one.tags]
+    if not restored:
+        return None
+    newest = max(restored, key=lambda one: one.created)
+    records = {one.id: one.tags.get(tags.VOLUMES, "").split() for one in scene.volumes}
+    back = [name for name, members in records.items() if members and newest.id not in members]
+    if not back:
+        return None
+    return Refusal(
+        "volumes-came-back",
+        f"{', '.join(back)} of it is there again, beside {newest.id}, which was restored from a snapshot in its place. "
+        f"Two databases claim to be one, so neither is touched: set those aside that you do not mean, all that are of "
+        f"one time: aws ec2 create-tags --resources {' '.join(back)} --tags Key={tags.ROLE},Value=retired.",
+    )
 
 
 def _untagged(scene: Scene, there: list[str]) -> Refusal:

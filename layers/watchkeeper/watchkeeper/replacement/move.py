@@ -1,4 +1,4 @@
-"""The move: the old host is fenced, its volumes go to the new one, the database starts, the address follows; pure."""
+"""The move: the old host is fenced, and once it is seen stopped its volumes go to the new one; pure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper import tags
-from watchkeeper.aws import starts
-from watchkeeper.aws.addresses import UNREAD, Interface, Record
+from watchkeeper.aws.addresses import Interface
 from watchkeeper.look import stamp
-from watchkeeper.replacement import refusals, telling
-from watchkeeper.replacement.actions import Attach, Detach, MoveInterface, Point, Protect, Send, Stop, Tag, Terminate
-from watchkeeper.replacement.refusals import Refusal
+from watchkeeper.replacement import obstacles, refusals
+from watchkeeper.replacement.actions import Attach, Detach, MoveInterface, Protect, Stop, Tag, Terminate
+from watchkeeper.replacement.arrival import arrive
 from watchkeeper.replacement.scene import BY_PEOPLE, GONE, STOPPED, retired_at
 from watchkeeper.replacement.verdict import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from watchkeeper.aws.hosts import Host
-    from watchkeeper.aws.starts import Start
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.replacement.actions import Action
     from watchkeeper.replacement.scene import Scene
@@ -32,11 +28,6 @@ DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
 # "Most attach operations finish within 1-4 seconds" (aws-ebs-csi-driver); one that does not, does not at all.
 STUCK = timedelta(minutes=5)
 HOPELESS = timedelta(minutes=12)
-
-# From running to an agent that answers it takes some ten to thirty seconds.
-NO_AGENT = timedelta(minutes=5)
-
-BACKOFF = (timedelta(0), timedelta(seconds=20), timedelta(seconds=60))
 
 
 def move(scene: Scene, settings: Settings, target: Host) -> Plan:
@@ -53,7 +44,7 @@ def move(scene: Scene, settings: Settings, target: Host) -> Plan:
         busy = tuple(one for one in scene.volumes if is_busy(one, target))
         refusal = refusals.hanging(busy) if busy else None
         return Plan(refusal, (*fences, *free, *_attach(scene, target)), tuple(_lacking(scene, target)))
-    return serve(scene, settings, target)
+    return arrive(scene, settings, target)
 
 
 def cause(scene: Scene, host: Host) -> str:
@@ -73,7 +64,7 @@ def fence(scene: Scene, settings: Settings, host: Host, reason: str) -> tuple[Ac
         return ()
     steps: list[Action] = list(protect(scene, host))
     since = retired_at(host) if scene.is_retired(host) else None
-    if since is None:
+    if since is None or (host.state == "running" and not scene.is_fenced(host)):
         steps.append(
             Tag((host.id,), {tags.RETIRED: f"{stamp(scene.now)} {reason}"}, "what stopped it is told from a person")
         )
@@ -108,12 +99,14 @@ def _leaving(scene: Scene, target: Host) -> list[str]:
 
 def _free(scene: Scene, settings: Settings, host: Host) -> list[Action]:
     """What leaves a host that is seen stopped: first the address, then the volumes, the anchor last."""
+    if host.state == "terminated":
+        return _wrest(scene, settings, host)
     if host.state != "stopped":
         return []
     steps: list[Action] = []
     record = scene.record if isinstance(scene.record, Interface) else None
     is_there = record is not None and (record.instance, record.status) == (host.id, "attached")
-    if record and is_there and not refusals.address(scene, record.id, settings):
+    if record and is_there and not obstacles.address(scene, record.id, settings):
         steps.append(MoveInterface(record, None, f"{host.id} is stopped"))
     for volume in reversed(scene.volumes):
         attachment = volume.attachment
@@ -128,6 +121,18 @@ def _free(scene: Scene, settings: Settings, host: Host) -> list[Action]:
     return steps
 
 
+def _wrest(scene: Scene, settings: Settings, host: Host) -> list[Action]:
+    """What a terminated host should have let go of long ago; EC2 takes a volume from it by itself."""
+    since = refusals.last_step(scene)
+    if since is None or scene.now - since < settings.terminate_after:
+        return []
+    return [
+        Detach(one.id, host.id, f"{host.id} is terminated, and the volume hangs", force=True)
+        for one in reversed(scene.volumes)
+        if one.attachment and one.attachment.host == host.id and one.attachment.state in ("busy", "detaching")
+    ]
+
+
 def _give_up(scene: Scene, target: Host) -> list[Action]:
     """A host that does not come up, or to which nothing can be attached, makes room for the next number."""
     if scene.age(target) < HOPELESS:
@@ -139,7 +144,9 @@ def _attach(scene: Scene, target: Host) -> list[Action]:
     stuck = [one for one in scene.volumes if is_stuck(scene, one, target)]
     if stuck:
         return _give_up(scene, target) or [
-            Detach(one.id, target.id, "attaching does not end; then under another name") for one in reversed(stuck)
+            Detach(one.id, target.id, "attaching does not end; then under another name")
+            for one in reversed(stuck)
+            if one.attachment and one.attachment.state == "attaching"
         ]
     if scene.anchor.attachment and scene.anchor.host != target.id:
         return []
@@ -155,9 +162,9 @@ def _attach(scene: Scene, target: Host) -> list[Action]:
 
 
 def is_stuck(scene: Scene, volume: Volume, host: Host) -> bool:
-    """Attaching it to this host does not end."""
+    """Attaching it to this host does not end, or the detaching that was to end that."""
     attachment = volume.attachment
-    if attachment is None or attachment.host != host.id or attachment.state != "attaching":
+    if attachment is None or attachment.host != host.id or attachment.state not in ("attaching", "detaching"):
         return False
     return attachment.since is not None and scene.now - attachment.since >= STUCK
 
@@ -177,106 +184,3 @@ def _lacking(scene: Scene, target: Host) -> list[str]:
         elif one.attachment.state != "attached":
             waits.append(f"{one.id} is attached to {target.id}: {one.attachment.state}")
     return waits
-
-
-def serve(scene: Scene, settings: Settings, target: Host) -> Plan:
-    """All volumes are there: the database starts, its address follows if it may, and it is settled."""
-    details, began = scene.details, scene.began(target)
-    sent = [
-        one
-        for one in (details.starts.get(target.id, ()) if details else ())
-        if one.command == "start" and (began is None or one.asked >= began)
-    ]
-    if not sent or not sent[-1].is_success:
-        return _start(scene, settings, target, sent)
-    pointed = point(scene, settings, target)
-    if not pointed.is_empty:
-        return pointed
-    remembered = {tags.HOST: target.id, tags.VOLUMES: " ".join(scene.ids)}
-    settle = Tag(scene.ids, remembered, "its database takes writes there, and is found there")
-    told = telling.replaced(scene, target, sent[-1], is_found=pointed.refusal is None)
-    return Plan(pointed.refusal, telling.before(scene, sent[-1], told, settle))
-
-
-def _start(scene: Scene, settings: Settings, target: Host, sent: Sequence[Start]) -> Plan:
-    send = Send(target.id, "start", start_words(scene, settings), "all volumes are attached")
-    if not scene.details or not scene.details.is_reached.get(target.id):
-        if scene.age(target) < NO_AGENT:
-            return Plan(waits=(f"the SSM agent of {target.id} answers",))
-        sentence = (
-            f"{target.id} has the volumes, and its SSM agent does not answer: the image of {scene.launches[0].id} must "
-            f"run one, with a way out to SSM and a role that has AmazonSSMManagedInstanceCore."
-        )
-        return Plan(Refusal("no-agent", sentence), waits=("its agent answers",))
-    if not sent:
-        return Plan(actions=(send,))
-    last = sent[-1]
-    if last.outcome is None:
-        return Plan(waits=(f"PostgreSQL starts on {target.id}",))
-    if last.is_recovering:
-        sentence = (
-            f"PostgreSQL on {target.id} replays its log since {stamp(sent[0].asked)}; it goes on, and nothing is asked."
-        )
-        return Plan(Refusal("recovering", sentence), (send,))
-    return _start_again(scene, target, sent, send)
-
-
-def _start_again(scene: Scene, target: Host, sent: Sequence[Start], send: Send) -> Plan:
-    """A start that failed is tried three times, then told; asked to by force, once more."""
-    last = sent[-1]
-    if scene.details and scene.details.forced_at and last.asked < scene.details.forced_at:
-        return Plan(actions=(send,))
-    code, said = (last.outcome.code, last.outcome.error) if last.outcome else (0, "")
-    sentence = (
-        f"PostgreSQL does not start on {target.id}, which has the volumes: {said} Mend it there "
-        f"(aws ssm start-session --target {target.id}), then send "
-        f'{{"application": "{scene.application}", "force": true}} to replace_database_host.'
-    )
-    if code == starts.UNFIT:
-        return Plan(Refusal("start-refused", sentence))
-    failed = len([one for one in sent if not one.is_recovering])
-    if failed >= len(BACKOFF):
-        return Plan(Refusal("start-failed", sentence))
-    if scene.now - last.asked < BACKOFF[failed]:
-        return Plan(waits=("a while before PostgreSQL is started again",))
-    return Plan(actions=(send,))
-
-
-def start_words(scene: Scene, settings: Settings) -> dict[str, str]:
-    """The parameters of a start: exactly the volumes of the set, and a new timeline where they were restored."""
-    return {
-        "volumeIds": " ".join(scene.ids),
-        "newTimeline": scene.anchor.tags.get(tags.RESTORED_FROM, ""),
-        "allowCollationChange": "true" if settings.is_collation_change_allowed else "",
-        "startCommand": settings.start_command,
-    }
-
-
-def point(scene: Scene, settings: Settings, host: Host) -> Plan:
-    """What lets the address lead to a host; empty when it does, or when the database has none."""
-    name = next((one.tags[tags.ADDRESS] for one in scene.volumes if tags.ADDRESS in one.tags), "")
-    if not name or scene.record is UNREAD:
-        return Plan()
-    if refusal := refusals.address(scene, name, settings):
-        return Plan(refusal)
-    if isinstance(scene.record, Interface):
-        return _point_interface(scene, scene.record, host)
-    observed = scene.record if isinstance(scene.record, Record) else None
-    if observed and observed.value == host.address:
-        return Plan()
-    return Plan(actions=(Point(observed, name, host.address, f"the database is on {host.id}"),))
-
-
-def _point_interface(scene: Scene, interface: Interface, host: Host) -> Plan:
-    if interface.instance and interface.instance not in scene.hosts:
-        sentence = (
-            f"{interface.id} is attached to {interface.instance}, which is no host of {scene.application}: detach it."
-        )
-        return Plan(Refusal("odd-address", sentence))
-    if interface.instance == host.id and interface.status == "attached":
-        return Plan()
-    if interface.status == "available":
-        return Plan(actions=(MoveInterface(interface, host.id, f"the database is on {host.id}"),))
-    if interface.instance != host.id and interface.status == "attached":
-        return Plan(actions=(MoveInterface(interface, None, f"the database is on {host.id}"),))
-    return Plan(waits=(f"{interface.id} is attached to {host.id}: {interface.status}",))

@@ -1,20 +1,20 @@
-"""Reads the databases: all in bulk, by pages; and one closely, with all that bears on replacing its host."""
+"""Reads one database closely, with all that bears on replacing its host."""
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from watchkeeper import tags
 from watchkeeper.aws import addresses, agents, checks, hosts, keys, launches, snapshots, starts, volumes
-from watchkeeper.replacement.scene import STOPPED, Details, Scene, Zone
+from watchkeeper.replacement import obstacles
+from watchkeeper.replacement.scene import STOPPED, Details, Scene, Zone, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from watchkeeper.replacement.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-Thing = TypeVar("Thing", "Volume", "Host", "Launch")
 
 # A volume in one of these states is not there for a database.
 NOT_THERE = ("error", "deleting", "deleted")
@@ -58,46 +56,14 @@ class Seen:
     launches: tuple[Launch, ...] | None = None
     launched: dict[str, Host] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
+    unprotected: dict[str, ClientError] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     zones: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """Every application that has a launch template, each as a scene without details."""
-
-    scenes: tuple[Scene, ...]
-
-
-def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: datetime) -> Fleet:
-    """Reads the applications with these names (`*` matches any text) for the calls of their pages."""
-    templates = _by_application(launches.find(read.ec2, names))
-    found = _by_application([one for one in volumes.find(read.ec2, names) if one.state not in NOT_THERE])
-    claiming = _by_application(hosts.find_claiming(read.ec2, names))
-    known = {one.id: one for some in claiming.values() for one in some}
-    holding = {one.host for some in found.values() for one in some if one.host}
-    known |= hosts.find(read.ec2, sorted(holding - set(known)))
-    impaired = _read_impaired(read, None)
-    led = _read_addresses(read, settings, found)
-    scenes = (
-        Scene(
-            name,
-            now,
-            tuple(found.get(name, ())),
-            _around(found.get(name, ()), claiming.get(name, ()), known),
-            tuple(templates[name]),
-            impaired,
-            led.get(_address(found.get(name, ()))),
-        )
-        for name in sorted(templates)
-        if name not in settings.retired
-    )
-    return Fleet(tuple(scenes))
-
-
 def observe(read: Readers, settings: Settings, name: str, now: datetime, seen: Seen) -> Scene:
     """One application with its details; what does not change within a look is read once."""
-    found = tuple(one for one in volumes.find(read.ec2, [name]) if one.state not in NOT_THERE)
+    found = counted([one for one in volumes.find(read.ec2, [name]) if one.state not in NOT_THERE])
     known = {one.id: one for one in hosts.find_claiming(read.ec2, [name])}
     wanted = {one.attachment.host for one in found if one.attachment} | {one.tags.get(tags.HOST, "") for one in found}
     known |= hosts.find(read.ec2, sorted(wanted - set(known) - {""}))
@@ -127,18 +93,29 @@ def _read_once(read: Readers, settings: Settings, scene: Scene, details: Details
     states = volumes.find_states(read.ec2, sorted(recorded))
     last = sets[-1].members[0].tags.get(tags.HOST, "") if sets else ""
     host = scene.hosts.get(scene.home) if scene.volumes else hosts.find(read.ec2, [last]).get(last) if last else None
-    is_there = host is not None and host.state in ("running", "pending", *STOPPED)
-    others = volumes.find_on(read.ec2, host.id) if host and is_there else []
-    return replace(
+    zone, role = launches.find_zone_and_role(read.ec2, scene.launches[0])
+    details = replace(
         details,
-        launch_zone=launches.find_zone(read.ec2, scene.launches[0]),
-        is_stop_protected=hosts.is_stop_protected(read.ec2, host.id) if host and is_there else False,
-        foreign=tuple(one.id for one in others if one.application not in ("", scene.application)),
+        launch_zone=zone,
+        launch_role=role,
         sick=tuple(volumes.find_sick(read.ec2, scene.ids)) if scene.ids else (),
         foreign_keys=tuple(keys.find_foreign(read.kms, [one.key for one in scene.volumes], settings.keys)),
         sets=tuple(sets),
         missing={one: states.get(one, "") for one in sorted(recorded)},
         last_host=host if not scene.volumes else None,
+    )
+    return _read_host(read, scene, host, details) if host and host.state in hosts.THERE else details
+
+
+def _read_host(read: Readers, scene: Scene, host: Host, details: Details) -> Details:
+    """What would hurt others if it were fenced, or be refused then; of its end it is asked once a day, or once told."""
+    others = volumes.find_on(read.ec2, host.id)
+    is_asked = details.is_due or obstacles.holds(scene, "protected-from-termination")
+    return replace(
+        details,
+        is_stop_protected=hosts.is_stop_protected(read.ec2, host.id),
+        is_termination_protected=is_asked and hosts.is_termination_protected(read.ec2, host.id),
+        foreign=tuple(one.id for one in others if one.application not in ("", scene.application)),
     )
 
 
@@ -147,10 +124,10 @@ def _read_checks(read: Readers, scene: Scene) -> Mapping[str, Check]:
     watched = [scene.hosts[one] for one in {scene.home, scene.holder} if one in scene.hosts]
     if not any(one.state == "running" for one in watched):
         return {}
-    return _read_impaired(read, scene.anchor.zone)
+    return read_impaired(read, scene.anchor.zone)
 
 
-def _read_impaired(read: Readers, zone: str | None) -> Mapping[str, Check]:
+def read_impaired(read: Readers, zone: str | None) -> Mapping[str, Check]:
     """Where EC2 does not say, nothing that runs is impaired; what is stopped or gone is seen all the same."""
     try:
         return checks.find_impaired(read.ec2, zone, volumes=True)
@@ -194,13 +171,14 @@ def _ask(read: Readers, settings: Settings, scene: Scene, seen: Seen) -> Scene:
 
 
 def _read_address(read: Readers, settings: Settings, scene: Scene, seen: Seen) -> Record | Odd | Interface | None:
-    name = _address(scene.volumes)
+    name = address_of(scene.volumes)
     if name.startswith("eni-"):
         return addresses.find_interface(read.ec2, name)
     # Route 53 takes five requests a second of a whole account, so it is asked only when the answer matters:
     # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html#limits-api-requests
     on = scene.holder if scene.holder and scene.has_all(scene.holder) else ""
-    proven = any(one.command == "start" and one.is_success for one in _starts(scene, on))
+    sent = scene.details.starts.get(on, ()) if scene.details else ()
+    proven = any(one.command == "start" and one.is_success for one in sent)
     if not name or not on or not (on == scene.home or proven):
         return None
     if seen.zones is None:
@@ -211,40 +189,6 @@ def _read_address(read: Readers, settings: Settings, scene: Scene, seen: Seen) -
     return addresses.find_record(read.route53, zone, name)
 
 
-def _starts(scene: Scene, host: str) -> Sequence[starts.Start]:
-    return scene.details.starts.get(host, ()) if scene.details else ()
-
-
-def _read_addresses(
-    read: Readers, settings: Settings, found: Mapping[str, Sequence[Volume]]
-) -> dict[str, Record | Odd | Interface]:
-    """Where all addresses lead now, by the name that a volume has. Dead hosts are found without Route 53 as well."""
-    named = {_address(some) for some in found.values()} - {""}
-    interfaces = sorted(one for one in named if one.startswith("eni-"))
-    led: dict[str, Record | Odd | Interface] = dict(addresses.find_interfaces(read.ec2, interfaces))
-    names = named - set(interfaces)
-    try:
-        for zone in addresses.find_zones(read.route53, settings.zones) if names else ():
-            records = addresses.find_records(read.route53, zone)
-            led |= {one: records[addresses.normalise(one)] for one in names if addresses.normalise(one) in records}
-    except (ClientError, BotoCoreError):
-        logger.warning("addresses not read", exc_info=True)
-        led |= dict.fromkeys(names, addresses.UNREAD)
-    return led
-
-
-def _address(some: Sequence[Volume]) -> str:
+def address_of(some: Sequence[Volume]) -> str:
+    """The address that any of the volumes names; empty if none does."""
     return next((one.tags[tags.ADDRESS] for one in some if tags.ADDRESS in one.tags), "")
-
-
-def _around(some: Sequence[Volume], claiming: Sequence[Host], known: Mapping[str, Host]) -> Mapping[str, Host]:
-    """The hosts that an application's volumes are on, and those that are tagged as its own."""
-    holding = {one.attachment.host for one in some if one.attachment} | {one.tags.get(tags.HOST, "") for one in some}
-    return {one: known[one] for one in holding if one in known} | {one.id: one for one in claiming}
-
-
-def _by_application(things: Iterable[Thing]) -> dict[str, list[Thing]]:
-    sorted_out: dict[str, list[Thing]] = defaultdict(list)
-    for one in things:
-        sorted_out[one.application].append(one)
-    return sorted_out

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from watchkeeper import tags
 from watchkeeper.look import stamp
-from watchkeeper.replacement import calm, loss, refusals
+from watchkeeper.replacement import calm, loss, obstacles, refusals
 from watchkeeper.replacement.actions import Launch, Send, StartAgain, Tag, Tell, Untag
 from watchkeeper.replacement.move import fence, move
 from watchkeeper.replacement.scene import GONE, YOUNG
@@ -25,31 +25,47 @@ if TYPE_CHECKING:
 ANSWER = timedelta(seconds=10)
 ANSWERED = timedelta(minutes=1)
 
+# A move lasts a minute or two; with a host that hangs, and a replacement that hangs too, a quarter of an hour.
+LONG = timedelta(minutes=20)
+
 # A volume that was made a moment ago is about to be attached.
 NEW = timedelta(minutes=30)
 
 
 def plan(scene: Scene, settings: Settings) -> Plan:
     """What to do now; without details only whether anything is. Telling of a refusal once is part of it."""
-    found = _plan(scene, settings)
+    found = _in_time(scene, _plan(scene, settings))
     return replace(found, actions=(*found.actions, *_tell(scene, found)))
+
+
+def _in_time(scene: Scene, found: Plan) -> Plan:
+    """What a move still waits for after so long is told; it goes on all the same."""
+    since = refusals.last_step(scene) if scene.volumes and scene.details else None
+    if found.refusal or not found.waits or since is None or scene.now - since < LONG:
+        return found
+    return replace(found, refusal=refusals.takes_long(scene, since, found.waits))
 
 
 def _plan(scene: Scene, settings: Settings) -> Plan:
     if not scene.launches:
-        return Plan()
-    if refusal := refusals.name(scene):
+        return Plan(refusals.template_gone(scene))
+    if refusal := refusals.name(scene) or loss.returned(scene):
         return Plan(refusal)
     if not scene.volumes or scene.members - set(scene.ids):
         paused = refusals.paused(scene, None)
         return Plan(paused) if paused else loss.plan(scene, settings)
     host = scene.hosts.get(scene.home)
-    condition = scene.condition(host)
-    is_calm = condition in ("alive", "starting") and scene.holds_all(scene.home)
+    is_calm = scene.condition(host) in ("alive", "starting") and scene.holds_all(scene.home)
     if paused := refusals.paused(scene, host):
         return Plan(is_paused=True) if is_calm else Plan(paused)
     if is_calm and host:
         return calm.plan(scene, settings, host)
+    return _away(scene, settings, host)
+
+
+def _away(scene: Scene, settings: Settings, host: Host | None) -> Plan:
+    """What to do for a database whose host is not well, or has not all its volumes: a death, or somebody's doing?"""
+    condition = scene.condition(host)
     if not scene.settled:
         is_new = any(scene.now - one.created < NEW for one in scene.volumes)
         return Plan(waits=("its volumes are attached",)) if is_new else Plan(refusals.never_settled(scene))
@@ -77,20 +93,17 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
     if details is None:
         return Plan(waits=(f"{scene.home} is {scene.condition(host)}",))
     if host is None and any(one.attachment and one.attachment.host == scene.home for one in scene.volumes):
-        return Plan(waits=(f"EC2 describes {scene.home}, to which it says a volume is attached",))
+        return Plan(refusals.host_unknown(scene), waits=(f"EC2 describes {scene.home}, or its volumes without it",))
     if unfinished := loss.finish(scene, settings):
         return unfinished
     there = host if host and host.state not in GONE else None
-    refusal = refusals.sick(scene) or refusals.keys(scene)
+    refusal = obstacles.volumes(scene)
     if not refusal and not scene.target:
-        refusal = refusals.templates(scene) or refusals.not_ours(scene, there) or refusals.budget(scene, settings)
+        refusal = obstacles.templates(scene) or obstacles.not_ours(scene, there) or refusals.budget(scene, settings)
     if refusal:
         return Plan(refusal)
-    if host and scene.condition(host) == "impaired" and tags.RETIRED not in host.tags:
-        if refusal := refusals.zone(scene, host):
-            return Plan(refusal)
-        if asked := _ask(scene, host):
-            return asked
+    if doubt := _doubt(scene, host):
+        return doubt
     if scene.target:
         return move(scene, settings, scene.target)
     if host and scene.age(host) < YOUNG and details.failure is None:
@@ -98,6 +111,14 @@ def _replace(scene: Scene, settings: Settings, host: Host | None) -> Plan:
     if details.failure:
         return Plan(refusals.launch(scene, details.failure, there), _restart(scene, settings, host))
     return Plan(actions=(_launch(scene),))
+
+
+def _doubt(scene: Scene, host: Host | None) -> Plan | None:
+    """Whether a host that still runs is dead: the zone speaks for it, or its database; None when nothing does."""
+    if host is None or scene.condition(host) != "impaired" or scene.is_fenced(host):
+        return None
+    refusal = refusals.zone(scene, host)
+    return Plan(refusal) if refusal else _ask(scene, host)
 
 
 def _ask(scene: Scene, host: Host) -> Plan | None:

@@ -1,21 +1,21 @@
-"""Why a host is not replaced although something is the matter: each a named value with a sentence; pure."""
+"""Why a host is not replaced although something is the matter: each a named value with a sentence; pure.
+
+What would prevent it on any day is in obstacles.py.
+"""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from watchkeeper import applications, tags
-from watchkeeper.aws.addresses import Interface, Odd
-from watchkeeper.aws.hosts import GROUP
-from watchkeeper.look import read_time
-from watchkeeper.replacement.scene import STOPPED
+from watchkeeper.look import read_time, stamp
+from watchkeeper.replacement.scene import STOPPED, retired_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.launches import Failure
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from watchkeeper.replacement.settings import Settings
 
 DAY = timedelta(days=1)
-TYPE = re.compile(r"[a-z][a-z0-9-]{1,15}\.[a-z0-9-]{2,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,88 +96,6 @@ def never_settled(scene: Scene) -> Refusal:
     )
 
 
-def not_ours(scene: Scene, host: Host | None) -> Refusal | None:
-    """The volumes or the host are such that fencing or moving would hurt others, or could not be finished."""
-    reason = _of_volumes(scene) or (_of_host(scene, host) if host else "")
-    if not reason:
-        return None
-    return Refusal("not-ours-to-kill", f"{reason} So the host of this database is never replaced by itself.")
-
-
-def _of_volumes(scene: Scene) -> str:
-    for one in scene.volumes:
-        if one.is_shared:
-            return f"{one.id} has Multi-Attach, so two hosts could write to it."
-        if one.is_managed:
-            return f"{one.id} is managed by a service of AWS."
-    return ""
-
-
-def _of_host(scene: Scene, host: Host) -> str:
-    details = scene.details
-    reasons = {
-        f"{host.root} is the root volume of {host.id}, which cannot be moved.": host.root in scene.ids,
-        f"{host.id} belongs to the Auto Scaling group {host.tags.get(GROUP)}, which would replace it as well.": GROUP
-        in host.tags,
-        f"{host.id} is a spot instance.": host.is_spot,
-        f"{host.id} is managed by a service of AWS.": host.is_managed,
-        f"{host.id} is not tagged {tags.APPLICATION}={scene.application} and {tags.ROLE}={tags.DATABASE_HOST}.": (
-            host.tags.get(tags.ROLE) != tags.DATABASE_HOST or host.application != scene.application
-        ),
-        f"{host.id} holds volumes of another application as well.": bool(details and details.foreign),
-        f"{host.id} is protected from being stopped (DisableApiStop).": bool(details and details.is_stop_protected),
-    }
-    return next((reason for reason, is_so in reasons.items() if is_so), "")
-
-
-def templates(scene: Scene) -> Refusal | None:
-    """There is not exactly one launch template, in the zone of the volumes, with types that are types."""
-    if len(scene.launches) > 1:
-        named = ", ".join(one.id for one in scene.launches)
-        return Refusal(
-            "two-launch-templates",
-            f"{named} are all tagged {tags.ROLE}={tags.DATABASE_LAUNCH} for it; leave the tag on one.",
-        )
-    zone = scene.details.launch_zone if scene.details else scene.anchor.zone
-    if zone != scene.anchor.zone:
-        return Refusal(
-            "launch-template-elsewhere",
-            f"{scene.launches[0].id} launches in {zone or 'any zone'}, and {scene.anchor.id} is in "
-            f"{scene.anchor.zone}: give it a subnet in that zone, and make that its default version.",
-        )
-    odd = [name for name in scene.launches[0].types if not TYPE.fullmatch(name)]
-    if odd:
-        return Refusal(
-            "odd-instance-type", f"{odd[0]!r} in {tags.INSTANCE_TYPES} of {scene.launches[0].id} is no type."
-        )
-    return None
-
-
-def sick(scene: Scene) -> Refusal | None:
-    """EBS itself says that a volume is not well: on another host it would be as sick."""
-    ill = scene.details.sick if scene.details else ()
-    if not ill:
-        return None
-    return Refusal(
-        "sick-volume",
-        f"EBS reports {', '.join(ill)} as impaired, or has disabled its I/O; a new host would not cure that: "
-        f"aws ec2 describe-volume-status --volume-ids {ill[0]} says more, aws ec2 enable-volume-io lets it be used "
-        f"again, restoring the newest set replaces it.",
-    )
-
-
-def keys(scene: Scene) -> Refusal | None:
-    """A volume is under a key that the function may not use: found out after the fence it would be too late."""
-    foreign = scene.details.foreign_keys if scene.details else ()
-    if not foreign:
-        return None
-    return Refusal(
-        "key-not-usable",
-        f"Its volumes are under {', '.join(foreign)}, which the stack's parameter KeyArns does not name, so no other "
-        f"host can have them: deploy with it, and let the key's policy allow its use.",
-    )
-
-
 def zone(scene: Scene, host: Host) -> Refusal | None:
     """Many hosts of the zone look dead at once."""
     found = scene.details.zone if scene.details else None
@@ -223,11 +140,69 @@ def entries(scene: Scene) -> dict[str, str]:
     return {time: of for time, _, of in found if _is_recent(time, scene)}
 
 
+def last_step(scene: Scene) -> datetime | None:
+    """When a move that has begun last got on, as all that it touches remembers; None if there is none."""
+    home, target = scene.hosts.get(scene.home), scene.target
+    moments = [read_time(time) for time, of in entries(scene).items() if of.startswith(f"{scene.home}.")]
+    if home and (retired := retired_at(home)):
+        moments.append(retired)
+    elif scene.condition(home) in ("alive", "starting") and scene.holds_all(scene.home):
+        return None  # what is remembered is of a host that was found well
+    if moments:
+        moments += [began for one in (home, target) if one and (began := scene.began(one))]
+        sent = scene.details.starts if scene.details else {}
+        moments += [start.asked for one in (home, target) if one for start in sent.get(one.id, ())]
+    return max(moments, default=None)
+
+
 def _is_recent(time: str, scene: Scene) -> bool:
     try:
         return scene.now - read_time(time) < DAY
     except ValueError:
         return False
+
+
+def takes_long(scene: Scene, since: datetime, waits: Sequence[str]) -> Refusal:
+    """A move waits for what should have come long ago."""
+    goal = scene.target.id if scene.target else scene.home
+    hanging = [
+        one.attachment.host
+        for one in scene.volumes
+        if one.attachment and (one.attachment.host, one.attachment.state) != (goal, "attached")
+    ]
+    first = hanging[0] if hanging else goal
+    force = (
+        f" Volumes do not leave {first}: stop it, and when it is seen stopped or terminated, aws ec2 detach-volume "
+        f"--force --instance-id {first} --volume-id (each that hangs); the move then goes on by itself."
+    )
+    return Refusal(
+        "takes-long",
+        f"Its move away from {scene.home} stands still since {stamp(since)}, until {'; '.join(waits)}. See what AWS "
+        f"says: aws ec2 describe-instances --instance-ids {first}; aws ec2 describe-volumes --volume-ids "
+        f"{' '.join(scene.ids)}.{force if hanging else ''}",
+    )
+
+
+def host_unknown(scene: Scene) -> Refusal:
+    """A volume is attached to what EC2 does not describe, so nobody can see it stopped."""
+    held = ", ".join(one.id for one in scene.volumes if one.attachment and one.attachment.host == scene.home)
+    return Refusal(
+        "host-unknown",
+        f"EC2 says that {held} is attached to {scene.home}, and does not know {scene.home}: if that stays so, and you "
+        f"know that it is gone, aws ec2 detach-volume --force --instance-id {scene.home} --volume-id (its id) lets the "
+        f"next look go on; else ask AWS.",
+    )
+
+
+def template_gone(scene: Scene) -> Refusal | None:
+    """A move has begun, and nothing says any more from what its hosts are launched."""
+    if not scene.volumes or last_step(scene) is None:
+        return None
+    return Refusal(
+        "launch-template-gone",
+        f"The move of its volumes away from {scene.home} has begun, and no launch template is tagged for it any more: "
+        f"tag one {tags.APPLICATION}={scene.application} and {tags.ROLE}={tags.DATABASE_LAUNCH}, and the move goes on.",
+    )
 
 
 def launch(scene: Scene, failure: Failure, host: Host | None) -> Refusal:
@@ -247,37 +222,6 @@ def launch(scene: Scene, failure: Failure, host: Host | None) -> Refusal:
         f"AWS refuses to launch {scene.launches[0].id}: {failure.message} ({failure.code}). Mend the template, or the "
         f"stack's parameters LaunchRoleArns and KeyArns; it is tried again each minute.{again}",
     )
-
-
-def address(scene: Scene, name: str, settings: Settings) -> Refusal | None:
-    """The address is not one that may be moved."""
-    labelled = {one.tags[tags.ADDRESS] for one in scene.volumes if tags.ADDRESS in one.tags}
-    if len(labelled) > 1:
-        return Refusal(
-            "odd-address", f"Its volumes name {len(labelled)} addresses ({', '.join(sorted(labelled))}): leave one."
-        )
-    if name.startswith("eni-"):
-        reason = _of_interface(scene, name)
-        return Refusal("odd-address", reason) if reason else None
-    if not any(fnmatchcase(name.lower(), pattern.lower()) for pattern in settings.names):
-        return Refusal(
-            "odd-address",
-            f"{name} is not among the names that the stack's parameter RecordNames allows "
-            f"({','.join(settings.names) or 'none'}), so it is not moved: deploy with it, or correct {tags.ADDRESS}.",
-        )
-    if isinstance(scene.record, Odd):
-        return Refusal("odd-address", f"{scene.record.reason} So it is not moved: make it one plain A record.")
-    return None
-
-
-def _of_interface(scene: Scene, name: str) -> str:
-    if scene.record is None:
-        return f"There is no network interface {name}: correct {tags.ADDRESS}."
-    if isinstance(scene.record, Interface) and scene.record.is_first:
-        return f"{name} is the first interface of {scene.record.instance}, which cannot leave it: name a second one."
-    if isinstance(scene.record, Interface) and scene.record.application != scene.application:
-        return f"{name} is not tagged {tags.APPLICATION}={scene.application}, so it is not moved: tag it."
-    return ""
 
 
 def name(scene: Scene) -> Refusal | None:

@@ -11,7 +11,7 @@ from watchkeeper.aws import launches
 from watchkeeper.look import read_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from watchkeeper.aws.addresses import Interface, Odd, Record
@@ -27,6 +27,9 @@ MOST_REPLACEMENTS = 30
 
 IMPAIRED_FOR = timedelta(minutes=2)
 YOUNG = timedelta(minutes=10)
+
+# From the tag to the stop of a host that runs it is seconds; later the tag is of a fence that was given up.
+FENCED_FOR = timedelta(minutes=10)
 
 # A stop whose reason is one of these was somebody's wish:
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
@@ -55,17 +58,19 @@ class Zone:
 class Details:
     """What is read only of a database that something is the matter with, or whose turn of the day it is (`is_due`).
 
-    `starts` are the commands of start_database by host; `missing` the states of recorded volumes that are not there,
-    and `last_host` who had them; `failure` is what RunInstances answered in this look, and `last_gone` the number of
-    which it said that its instance is terminated, which nothing shows after an hour; `forced_at` is when a person asked
-    for one more try.
+    `launch_role` is what the launch template tags volumes with; `starts` are the commands of start_database by host;
+    `missing` the states of recorded volumes that are not there, and `last_host` who had them; `failure` is what
+    RunInstances answered in this look, and `last_gone` the number of which it said that its instance is terminated,
+    which nothing shows after an hour; `forced_at` is when a person asked for one more try.
     """
 
     zone: Zone = field(default_factory=Zone)
     is_reached: Mapping[str, bool] = field(default_factory=dict)
     starts: Mapping[str, tuple[Start, ...]] = field(default_factory=dict)
     launch_zone: str = ""
+    launch_role: str = ""
     is_stop_protected: bool = False
+    is_termination_protected: bool = False
     foreign: tuple[str, ...] = ()
     sick: tuple[str, ...] = ()
     foreign_keys: tuple[str, ...] = ()
@@ -140,6 +145,11 @@ class Scene:
         moment = retired_at(host)
         return moment is not None and (host.launched is None or moment >= host.launched)
 
+    def is_fenced(self, host: Host) -> bool:
+        """We set out to stop it a moment ago: what it is replaced for was looked into."""
+        moment = retired_at(host)
+        return moment is not None and self.now - moment < FENCED_FOR
+
     def condition(self, host: Host | None) -> Condition:
         """How a host is, by EC2's own word of this moment; an event is never asked."""
         if host is None or host.state in GONE:
@@ -199,6 +209,25 @@ class Scene:
         if holder and holder.id != self.home and not self.is_retired(holder) and self.condition(holder) == "alive":
             return holder
         return self.replacements[0] if self.replacements else None
+
+
+def counted(found: Sequence[Volume]) -> tuple[Volume, ...]:
+    """The volumes that are a database's: its tags make none of what another than its settled host was launched with.
+
+    Only what an instance is launched with is deleted with it, unless somebody says so:
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/preserving-volumes-on-termination.html
+    """
+    members = {name for one in found for name in one.tags.get(tags.VOLUMES, "").split()}
+    settled = {one.tags.get(tags.HOST) for one in found}
+    return tuple(
+        one
+        for one in found
+        if not members
+        or one.id in members
+        or one.attachment is None
+        or one.attachment.host in settled
+        or not one.attachment.is_deleted_with_host
+    )
 
 
 def retired_at(host: Host) -> datetime | None:

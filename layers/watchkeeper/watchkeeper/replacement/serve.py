@@ -16,12 +16,14 @@ from watchkeeper.errors import Refused, Skipped
 from watchkeeper.replacement import care, telling
 from watchkeeper.replacement.actions import Protect, StartAgain, Stop, Tell, Terminate, describe
 from watchkeeper.replacement.apply import apply
-from watchkeeper.replacement.observe import Seen, observe, observe_all
+from watchkeeper.replacement.observe import Seen, observe
 from watchkeeper.replacement.plan import plan
 from watchkeeper.replacement.scene import Details
+from watchkeeper.replacement.survey import observe_all
 from watchkeeper.runtime import Metric, Report, now
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from mypy_boto3_lambda import LambdaClient
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from watchkeeper.look import Look
     from watchkeeper.replacement.actions import Action
     from watchkeeper.replacement.apply import Writers
-    from watchkeeper.replacement.observe import Fleet, Readers
+    from watchkeeper.replacement.observe import Readers
     from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
     from watchkeeper.replacement.verdict import Plan
@@ -67,6 +69,11 @@ class Attended:
     seen: Seen = field(default_factory=Seen)
     asked: set[Action] = field(default_factory=set)
 
+    @property
+    def errors(self) -> tuple[Exception, ...]:
+        """What failed and was not made up for: what the look ended with, and volumes that would go with their host."""
+        return (*((self.error,) if self.error else ()), *self.seen.unprotected.values())
+
     def answer(self) -> dict[str, Any]:
         """As it is answered."""
         return {
@@ -102,9 +109,12 @@ def _of_instance(clients: Clients, settings: Settings, instance: str) -> str:
 def _refuse_unknown(clients: Clients, settings: Settings, look: Look) -> None:
     names = applications.asked_for(look, settings.watched)
     ec2 = clients.read.ec2
-    if not volumes.find(ec2, names) and not launches.find(ec2, names):
+    if launches.find(ec2, names):
+        return
+    found = volumes.find(ec2, names)
+    if not found:
         applications.refuse_unknown(look, (), [one.application for one in volumes.find(ec2, settings.watched)])
-    if not launches.find(ec2, names):
+    if not any(tags.REPLACED in one.tags for one in found):  # else its move may have begun, and that is told
         raise Refused(
             f"{look.application!r} has no launch template, so its host is not replaced: tag one "
             f"{tags.APPLICATION}={look.application} and {tags.ROLE}={tags.DATABASE_LAUNCH}."
@@ -114,7 +124,7 @@ def _refuse_unknown(clients: Clients, settings: Settings, look: Look) -> None:
 def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> Report:
     began = now()
     fleet = observe_all(clients.read, settings, settings.watched, began)
-    plans = {scene.application: plan(scene, settings) for scene in fleet.scenes}
+    plans = {scene.application: plan(scene, settings) for scene in fleet}
     work = [name for name, found in plans.items() if not found.is_empty or _is_due(name, look.time)]
     if look.dry_run:
         return Report({"plan": [_planned(name, found) for name, found in plans.items()]})
@@ -126,12 +136,14 @@ def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> 
     figures = care.ask(clients.read, clients.write, settings, fleet, look, left) if not attended else ()
     refused = [one for name, found in plans.items() if name not in work and (one := found.refusal)]
     report = _report(*attended)
-    answer = {"looked_at": len(fleet.scenes), "handed_on": handed, "alarms": changed, **_answer(report)}
+    answer = {"looked_at": len(fleet), "handed_on": handed, "alarms": changed, **_answer(report)}
     metrics = (*report.metrics, *figures, *care.count(fleet), Metric("Refusals", len(refused)), Metric("Looks"))
     return Report(answer, metrics, (*report.errors, *failed))
 
 
-def _keep_alarms(clients: Clients, settings: Settings, fleet: Fleet) -> tuple[dict[str, list[str]], list[Exception]]:
+def _keep_alarms(
+    clients: Clients, settings: Settings, fleet: Sequence[Scene]
+) -> tuple[dict[str, list[str]], list[Exception]]:
     """The alarms only wake us, so whatever becomes of them comes after what they are for, and prevents none of it."""
     try:
         return care.keep_alarms(clients.read, settings, fleet), []
@@ -159,26 +171,32 @@ def _attend(clients: Clients, settings: Settings, look: Look, name: str, seconds
     details = Details(is_due=_is_due(name, look.time), forced_at=began if look.force else None)
     attended = Attended(name, seen=Seen(details))
     while True:
-        acted = False
         try:
-            scene = observe(clients.read, settings, name, now(), attended.seen)
-            found = plan(scene, settings)
-            attended.waits, attended.error = found.waits, None
-            attended.refused = {found.refusal.name: found.refusal.sentence} if found.refusal else None
-            if look.dry_run:
-                attended.did = [{"would": describe(action)} for action in found.actions]
+            acted = _try(clients, settings, look, attended)
+            if acted is None:
                 return attended
-            acted = _act(clients, settings, scene, found, attended)
         except Exception as error:  # one call that failed does not end a look; the last one's failure is raised
-            logger.warning("look interrupted", extra={"application": name}, exc_info=True)
-            attended.error = error
-        else:
-            # Where no volume is left, nothing but the notice remembers that it was told.
-            if not found.waits and all(isinstance(one, Tell) for one in found.actions):
-                return attended
+            acted, attended.error = False, error
         if (now() - began).total_seconds() + PAUSE_SECONDS > seconds:
             return attended
+        if attended.error:
+            logger.warning("look interrupted", extra={"application": name}, exc_info=attended.error)
         loop.pause(0 if acted else PAUSE_SECONDS)
+
+
+def _try(clients: Clients, settings: Settings, look: Look, attended: Attended) -> bool | None:
+    """Observes, plans and acts once: whether anything was done anew; None if nothing is left to do or wait for."""
+    scene = observe(clients.read, settings, attended.application, now(), attended.seen)
+    found = plan(scene, settings)
+    attended.waits, attended.error = found.waits, None
+    attended.refused = {found.refusal.name: found.refusal.sentence} if found.refusal else None
+    if look.dry_run:
+        attended.did = [{"would": describe(action)} for action in found.actions]
+        return None
+    acted = _act(clients, settings, scene, found, attended)
+    # Where no volume is left, nothing but the notice remembers that it was told.
+    is_over = not found.waits and all(isinstance(one, Tell) for one in found.actions)
+    return None if is_over else acted
 
 
 def _act(clients: Clients, settings: Settings, scene: Scene, found: Plan, attended: Attended) -> bool:
@@ -191,8 +209,8 @@ def _act(clients: Clients, settings: Settings, scene: Scene, found: Plan, attend
         if isinstance(action, ONCE) and action in attended.asked:
             continue
         if not apply(clients.read, clients.write, settings, scene, action, attended.seen):
-            if isinstance(action, StartAgain):
-                continue  # there is no room for it either, and what comes after it is to tell that
+            if isinstance(action, Protect | StartAgain):
+                continue  # the stop comes all the same; and that there is no room for it either is to be told
             break
         done = describe(action)
         acted = acted or done not in attended.did
@@ -212,7 +230,7 @@ def _report(*attended: Attended) -> Report:
         if one.replaced is not None:
             metrics += [Metric("DatabaseReplaced"), Metric("SecondsToReplace", one.replaced, MetricUnit.Seconds)]
     answer = {"applications": [one.answer() for one in attended]}
-    return Report(answer, tuple(metrics), tuple(one.error for one in attended if one.error))
+    return Report(answer, tuple(metrics), tuple(error for one in attended for error in one.errors))
 
 
 def _answer(report: Report) -> dict[str, Any]:

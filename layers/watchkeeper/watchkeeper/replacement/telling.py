@@ -32,10 +32,11 @@ def before(scene: Scene, start: Start, tell: Tell, settle: Action) -> tuple[Acti
 
 def replaced(scene: Scene, target: Host, start: Start, *, is_found: bool = True) -> Tell:
     """The notice that the database has another host, with the time of each phase; `is_found` by its address."""
-    old = scene.hosts.get(scene.home)
+    was = target.tags.get(tags.REPLACES, "") if scene.home == target.id else scene.home
+    old = scene.hosts.get(was)
     lines = [
         f"The database of {scene.application} runs on {target.id} ({target.address}) now. Its host was "
-        f"{scene.home}, which {_end(old)}.",
+        f"{was}, which {_end(old)}.",
         "",
         *(f"  {moment:%H:%M:%S}  {what}" for moment, what in sorted(_phases(scene, target, start, old))),
         *([] if is_found else ["", "Its address does not lead there: another notice says why."]),
