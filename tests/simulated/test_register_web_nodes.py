@@ -279,6 +279,18 @@ def test_a_load_balancer_that_is_tagged_in_the_place_of_its_group_is_told(region
     assert targets(region) == set(nodes(region))
 
 
+def test_a_pool_that_names_no_application_is_nobodys_and_keeps_nobody_waiting(region: Region) -> None:
+    elb = region.client("elbv2")
+    (front,) = elb.describe_load_balancers(Names=["front-instance"])["LoadBalancers"]
+    nameless = add_pool(region, "instance", "nameless")
+    elb.add_tags(ResourceArns=[front["LoadBalancerArn"]], Tags=words(APPLICATION, "web-pool")[1:])
+    elb.remove_tags(ResourceArns=[nameless], TagKeys=["watchkeeper:application"])
+
+    assert set(look(region)) == {APPLICATION}
+    assert targets(region) == set(nodes(region))
+    assert targets(region, "nameless") == set()
+
+
 def test_what_lasts_is_told_in_one_minute_of_the_hour_and_tried_in_no_other(region: Region) -> None:
     for node in nodes(region):
         region.client("ec2").delete_tags(Resources=[node], Tags=[{"Key": "watchkeeper:role"}])

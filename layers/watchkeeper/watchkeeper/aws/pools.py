@@ -131,7 +131,12 @@ def _find_tagged(
         for page in pages
         for one in page["ResourceTagMappingList"]
     }
-    return {arn: words for arn, words in found.items() if is_watched(words.get(tags.APPLICATION, ""), applications)}
+    # One without an application is nobody's, whatever the patterns are.
+    return {
+        arn: words
+        for arn, words in found.items()
+        if (name := words.get(tags.APPLICATION)) and is_watched(name, applications)
+    }
 
 
 def _find_groups(groups: ElasticLoadBalancingv2Client, tagged: Mapping[str, Mapping[str, str]]) -> list[Pool]:
