@@ -178,7 +178,7 @@ def test_a_command_that_the_parameter_allows_is_one_that_the_document_allows(tem
         assert re.fullmatch(content["parameters"]["startCommand"]["allowedPattern"], command)
 
 
-@pytest.mark.parametrize("name", ["SnapshotDatabase", "ReplaceDatabaseHost"])
+@pytest.mark.parametrize("name", ["SnapshotDatabase", "ReplaceDatabaseHost", "RegisterWebNodes"])
 def test_all_of_an_accounts_concurrency_is_left_alone_unless_somebody_asks(template: Template, name: str) -> None:
     reserved = template.functions[name]["ReservedConcurrentExecutions"]
 

@@ -102,9 +102,10 @@ def test_what_ec2_says_of_an_instance_is_whether_a_node_can_serve(
 
 
 def test_a_terminated_node_has_the_address_that_it_was_registered_with_whatever_is_still_shown() -> None:
-    had = {tags.REGISTERED_IP: "10.0.0.1"}
+    had = {tags.REGISTERED_IP: "10.0.0.1 vpc-1"}
+    dead = Node.from_host(Host(A, "terminated", tags=had, address="10.0.0.9", vpc="vpc-9"), {})
 
-    assert Node.from_host(Host(A, "terminated", tags=had, address="10.0.0.9"), {}).address == "10.0.0.1"
+    assert (dead.address, dead.vpc) == ("10.0.0.1", "vpc-1")
     assert Node.from_host(Host(A, "terminated", address="10.0.0.9"), {}).address == ""
     assert Node.from_host(Host(A, "stopped", tags=had, address="10.0.0.9"), {}).address == "10.0.0.9"
 
@@ -272,10 +273,17 @@ def test_healthy_ones_that_do_not_run_any_more_do_not_count_for_the_floor() -> N
     assert leaves(found) == [B]
 
 
-def test_members_that_leave_already_do_not_count_for_the_floor() -> None:
-    found = care(node(A, "impaired"), node(B), pool((A, "unhealthy"), (B, "healthy"), (C, "draining"), (D, "draining")))
+def test_one_look_after_the_other_retired_nodes_leave_until_the_floor_and_no_further() -> None:
+    nodes = [node(name, retired="2026-11-22T04:00:00Z old") for name in (A, B, C, D)]
+    states = dict.fromkeys((A, B, C, D), "healthy")
+    for _ in range(4):
+        states |= dict.fromkeys(leaves(care(*nodes, pool(*states.items()))), "draining")
 
-    assert leaves(found) == [A]
+    assert states == {A: "draining", B: "draining", C: "healthy", D: "healthy"}
+
+
+def test_without_a_floor_the_last_healthy_node_stays_all_the_same() -> None:
+    assert leaves(care(node(A, retired="old"), pool((A, "healthy")), floor=0)) == []
 
 
 @given(
@@ -385,6 +393,35 @@ def test_pools_without_any_node_are_told_once_and_stay_as_they_are() -> None:
     assert [one.key for one in found.tell] == ["payroll.no-nodes.pools"]
 
 
+def test_an_address_is_its_nodes_in_the_network_of_the_pool_alone() -> None:
+    address = node(A).address
+    elsewhere = replace(node(A, "gone", "stopped"), vpc="vpc-2")
+    here = replace(node(B), address=address)
+
+    stranger = care(elsewhere, node(C), pool((address, "healthy"), (node(C).address, "healthy"), kind="ip"))
+    namesake = care(here, elsewhere, pool((address, "healthy"), kind="ip"))
+
+    assert (leaves(stranger), stranger.unknown) == ([], (address,))
+    assert (leaves(namesake), joins(namesake), namesake.unknown) == ([], [], ())
+
+
+def test_a_notice_of_late_nodes_has_one_key_whichever_of_them_a_look_reads() -> None:
+    late = waited(timedelta(minutes=5))
+    both, one = (
+        planned(*(node(name, **late) for name in names), pool(*((name, "unhealthy") for name in names)))
+        for names in ((A, B), (B,))
+    )
+
+    assert [told.key for told in both.tell] == [told.key for told in one.tell]
+
+
+def test_where_people_paused_all_that_looks_dead_nobody_is_called() -> None:
+    found = planned(node(A, "gone", paused="holidays"), pool((A, "unused"), tags={tags.PAUSED: "holidays"}))
+
+    assert found.refusal is None
+    assert leaves(found.cares[0]) == []
+
+
 @pytest.mark.parametrize("others", [(), (node(B, "impaired"),)], ids=["alone", "with an impaired one"])
 def test_where_every_node_looks_dead_nothing_changes_and_that_is_refused(others: Any) -> None:
     found = planned(node(A, "gone", "terminated"), *others, pool((A, "unused"), (B, "unhealthy")))
@@ -440,19 +477,19 @@ def test_when_nodes_are_registered_is_written_by_one_call() -> None:
 
 
 def test_an_address_is_written_on_its_node_before_it_is_registered_and_once() -> None:
-    known = node(B, registered_ip=node(B).address)
+    known = node(B, registered_ip=f"{node(B).address} vpc-1")
 
     found = planned(node(A), known, pool(kind="ip"))
 
     assert found.tags == (
-        Tag((A,), {tags.REGISTERED: stamp(NOW), tags.REGISTERED_IP: node(A).address}),
+        Tag((A,), {tags.REGISTERED: stamp(NOW), tags.REGISTERED_IP: f"{node(A).address} vpc-1"}),
         Tag((B,), {tags.REGISTERED: stamp(NOW)}),
     )
 
 
 def test_the_address_of_a_node_that_somebody_registered_is_written_too() -> None:
     assert planned(node(A), pool((node(A).address, "healthy"), kind="ip")).tags == (
-        Tag((A,), {tags.REGISTERED_IP: node(A).address}),
+        Tag((A,), {tags.REGISTERED_IP: f"{node(A).address} vpc-1"}),
     )
 
 
@@ -486,7 +523,7 @@ def test_a_node_that_never_becomes_healthy_is_told_with_the_balancers_words() ->
     found = planned(node(A, **late), node(B, **late), node(C), pool((A, "unhealthy"), (B, "initial"), (C, "healthy")))
 
     (told,) = found.tell
-    assert told.key == f"payroll.not-healthy.targetgroup/web/0123456789abcdef.{A}.{late['registered']}"
+    assert told.key == f"payroll.not-healthy.targetgroup/web/0123456789abcdef.{late['registered']}"
     assert told.subject == "Watchkeeper: 2 of the nodes of payroll not healthy in web"
     assert f"{A} ({A}): unhealthy, Why: so" in told.text
     assert f"{B} ({B}): initial, Why: so" in told.text

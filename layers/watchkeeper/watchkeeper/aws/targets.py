@@ -29,7 +29,7 @@ AT_ONCE = 200
 # What may be the fault of one target among many; the others of the call are then not registered either:
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RegisterTargets.html
 # https://docs.aws.amazon.com/elasticloadbalancing/2012-06-01/APIReference/API_RegisterInstancesWithLoadBalancer.html
-OF_ONE = ("InvalidTarget", "InvalidInstance", "TooManyTargets", "TooManyRegistrationsForTargetId")
+OF_ONE = ("InvalidTarget", "InvalidInstance", "TooManyRegistrationsForTargetId")
 
 LEAVES_CLASSIC = "Instance deregistration currently in progress"
 LEFT_CLASSIC = "Instance is not currently registered"

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/throttling.html
 TAGS_AT_ONCE, TAGS_PER_SECOND, TAGS_SECONDS = 50, 5, 20
 
-# What may be the fault of one instance among many: it is gone since it was read.
-OF_ONE = ("InvalidInstanceID.NotFound", "InvalidID")
+# What may be the fault of one instance among many: it is gone since it was read, or people gave it 50 tags.
+OF_ONE = ("InvalidInstanceID.NotFound", "InvalidID", "TagLimitExceeded")
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,11 @@ class Node:
                 "ok" if word == "ok" else "impaired" if word == "impaired" else "unsure"
             )
             return cls(host.id, state, word, host.vpc, host.address, host.tags)
-        # A terminated instance has lost its address, whatever is still shown.
-        address = host.tags.get(tags.REGISTERED_IP, "") if host.state == "terminated" else host.address
+        address, vpc = host.address, host.vpc
+        if host.state == "terminated":  # it has lost both, whatever is still shown
+            address, _, vpc = host.tags.get(tags.REGISTERED_IP, "").partition(" ")
         state_then: Literal["unsure", "gone"] = "unsure" if host.state == "pending" else "gone"
-        return cls(host.id, state_then, host.state, host.vpc, address, host.tags)
+        return cls(host.id, state_then, host.state, vpc, address, host.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,14 @@ class Scene:
     is_due: bool = True
 
     def who(self, pool: Pool) -> Mapping[str, Node]:
-        """The nodes of this application by what they are called in a pool. An address is who has it, not who had it."""
+        """The nodes of this application by what they are called in a pool. An address is who has it, not who had it,
+        and another network may have the same.
+        """
         if pool.kind != "ip":
             return {one.id: one for one in self.nodes}
-        had = {one.address: one for one in self.nodes if one.word == "terminated" and one.address}
-        have = {one.address: one for one in self.nodes if one.word != "terminated" and one.address}
+        here = [one for one in self.nodes if one.address and one.vpc == pool.vpc]
+        had = {one.address: one for one in here if one.word == "terminated"}
+        have = {one.address: one for one in here if one.word != "terminated"}
         free = {address: one for address, one in had.items() if (pool.vpc, address) not in self.taken}
         return free | have
 

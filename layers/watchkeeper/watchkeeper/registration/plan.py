@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def plan(scene: Scene, settings: Settings) -> Plan:
     """What to do now. Nothing at all where every node looks dead: then it is the looking that failed."""
-    if scene.nodes and all(one.state in ("gone", "impaired") for one in scene.nodes):
+    if scene.nodes and _all_look_dead(scene):
         return Plan(scene.application, refusal=refusals.all_look_dead(scene.application, len(scene.nodes)))
     if not scene.nodes:
         refusal = refusals.no_nodes(scene.application, scene.pools)
@@ -36,6 +36,12 @@ def plan(scene: Scene, settings: Settings) -> Plan:
         waiting.forget(scene, stands),
         (*waiting.tell_late(scene, stands, settings), *told),
     )
+
+
+def _all_look_dead(scene: Scene) -> bool:
+    """Where people paused all of it, they know."""
+    is_paused = all(tags.PAUSED in one.tags for one in (*scene.nodes, *scene.pools))
+    return not is_paused and all(one.state in ("gone", "impaired") for one in scene.nodes)
 
 
 def _care(scene: Scene, pool: Pool, settings: Settings) -> Care:
@@ -89,7 +95,8 @@ def _deregister(pool: Pool, who: Mapping[str, Node], settings: Settings) -> tupl
             members[one.target.id].append(one)
     healthy = {name for name, some in members.items() if any(one.state == HEALTHY for one in some)}
     gone = {name: f"it is {who[name].word}" for name in members if name in who and _is_gone(who[name])}
-    least = -(-settings.floor_percent * len(members) // 100)
+    # Those that drain still count, or with each that left fewer would have to remain.
+    least = max(1, -(-settings.floor_percent * len({one.target.id for one in pool.members}) // 100))
     left: dict[str, str] = {}
     leaving: dict[str, str] = {}
     for name in sorted(set(members) & set(who) - set(gone), key=lambda name: who[name].id):

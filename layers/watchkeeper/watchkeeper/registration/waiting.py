@@ -58,7 +58,7 @@ def find(scene: Scene, cares: Sequence[Care]) -> list[Stand]:
 
 
 def remember(scene: Scene, stands: Sequence[Stand]) -> tuple[Tag, ...]:
-    """When nodes were registered, and by which address: written before, since a terminated node has none any more.
+    """When nodes were registered, by which address of which VPC: written before, since a terminated node has neither.
 
     The same words are written by one call.
     """
@@ -76,7 +76,7 @@ def _words(stand: Stand, now: datetime) -> dict[str, str]:
     if begins or (stand.since is None and (stand.joins or stand.waited)):
         words[tags.REGISTERED] = stamp(now)
     pools = [care.pool for care in (*stand.joins, *(care for care, _ in stand.members))]
-    address = stand.node.address
+    address = f"{stand.node.address} {stand.node.vpc}"
     if any(one.kind == "ip" for one in pools) and stand.node.tags.get(tags.REGISTERED_IP) != address:
         words[tags.REGISTERED_IP] = address
     return words
@@ -104,7 +104,7 @@ def _late(scene: Scene, pool: str, since: str, some: Sequence[tuple[Node, Member
     lines = [f"  {node.id} ({member.target.id}): {member.state}, {member.reason}" for node, member in some]
     name = pool.split("/")[1]
     return Tell(
-        f"{scene.application}.not-healthy.{pool}.{some[0][0].id}.{since}",
+        f"{scene.application}.not-healthy.{pool}.{since}",
         f"Watchkeeper: {len(lines)} of the nodes of {scene.application} not healthy in {name}",
         f"Since {since} these nodes of {scene.application} run, their checks by EC2 pass"
         f", and {pool} does not call them healthy. They stay registered, and get no requests for as long:\n\n"
