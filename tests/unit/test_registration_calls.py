@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.unit.test_replacement_calls import Answering
-from watchkeeper.aws import targets
+from watchkeeper.aws import pools, targets
 from watchkeeper.aws.pools import Balancers, Member, Pool, Target
 
 CLASSIC = Pool("arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/web", "payroll", "classic")
@@ -94,3 +94,59 @@ def test_what_is_the_fault_of_no_target_is_not_halved() -> None:
         targets.in_halves(balancer.send, range(8), targets.OF_ONE)
 
     assert balancer.calls == 1
+
+
+class Pages:
+    """A client whose every paginator has one page."""
+
+    def __init__(self, **page: Any) -> None:
+        self.page = page
+
+    def get_paginator(self, _: str) -> Pages:
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [self.page]
+
+
+GROUP = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/web/0123456789abcdef"
+
+
+def found(*tagged: str, application: str = "payroll", watched: str = "*", **scaling: Any) -> list[Pool]:
+    """What is found where these are tagged, and a target group and a classic load balancer exist."""
+    words = [{"Key": "watchkeeper:application", "Value": application}]
+    clients: Any = Balancers(
+        cast("Any", Pages(TargetGroups=[{"TargetGroupArn": GROUP, "TargetType": "instance"}])),
+        cast("Any", Pages(LoadBalancerDescriptions=[{"LoadBalancerName": "web"}])),
+        cast("Any", Pages(ResourceTagMappingList=[{"ResourceARN": one, "Tags": words} for one in tagged])),
+        cast("Any", Pages(AutoScalingGroups=[{"AutoScalingGroupName": "asg", **scaling}])),
+    )
+    return pools.find(clients, [watched])
+
+
+@pytest.mark.parametrize(
+    ("scaling", "kept"),
+    [
+        ({}, ["", ""]),
+        ({"TargetGroupARNs": [GROUP]}, ["", "asg"]),
+        ({"LoadBalancerNames": ["web"]}, ["asg", ""]),
+        ({"TrafficSources": [{"Identifier": GROUP}]}, ["", "asg"]),
+        ({"TrafficSources": [{"Identifier": "web"}]}, ["asg", ""]),
+    ],
+)
+def test_an_auto_scaling_group_names_the_pools_that_it_keeps_in_one_of_three_ways(scaling: Any, kept: Any) -> None:
+    assert [one.keeper for one in found(CLASSIC.arn, GROUP, **scaling)] == kept
+
+
+def test_what_is_tagged_and_gone_is_no_pool() -> None:
+    assert [one.arn for one in found(GROUP, f"{GROUP}0", f"{CLASSIC.arn}0")] == [GROUP]
+
+
+def test_a_load_balancer_of_the_second_generation_is_found_as_what_it_is() -> None:
+    front = CLASSIC.arn.replace("/web", "/app/web/0123456789abcdef")
+
+    assert [(one.kind, one.name) for one in found(front, CLASSIC.arn)] == [("balancer", "web"), ("classic", "web")]
+
+
+def test_a_pool_of_an_application_that_is_not_watched_is_none() -> None:
+    assert found(GROUP, application="shop", watched="pay*") == []

@@ -211,7 +211,7 @@ def test_where_every_node_looks_dead_it_is_told_who_is_in_all_the_same() -> None
 def test_a_pool_that_auto_scaling_keeps_is_left_to_it_and_nothing_is_lacking() -> None:
     kept = pool(keeper="group")
 
-    assert "the pool web, left to the Auto Scaling group group, which keeps it" in text(node(A), kept)
+    assert "the pool web, left to the Auto Scaling group group, which keeps it lacks nothing" in text(node(A), kept)
     assert one_told(node(A), kept).lacks == one_told(kept).lacks == ()
 
 
