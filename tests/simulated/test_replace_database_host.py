@@ -967,6 +967,31 @@ def test_a_lost_volume_is_restored_in_its_place_where_the_parameter_says_so() ->
         assert len(notices(region)) == 1
 
 
+@pytest.mark.parametrize("forgotten", [("role",), ("role", "application", "restored-from", "volumes")])
+def test_a_restored_volume_that_loses_its_tags_is_no_second_loss(forgotten: tuple[str, ...]) -> None:
+    with open_region(sweeps=True, quick=True, volumes=1, RestoreWhenVolumeLost="true") as region:
+        (lost,) = ids(region)
+        region.invoke("snapshot_database", {})
+        region.run(region.quiet, at_most=minutes(30))
+        die(region, "terminated")
+        region.lose_volume(lost)
+        region.run(at_most=10)
+        rouse(region)
+        assert wait(region) == REPLACED
+        (new,) = [one for one in ids(region) if one != lost]
+        assert machines(region).write(words(region, new)["host"])
+        region.run(at_most=minutes(20))
+        region.calls.clear()
+
+        unlabel(region, new, *forgotten)
+        region.terminate(next(iter(machines(region).serving())))
+        region.run(at_most=minutes(30))
+
+        assert "CreateVolume" not in writes(region)
+        assert refusals(region) == ["volume-untagged"]
+        assert new in notices(region)[-1][1]
+
+
 # Afterwards
 
 

@@ -71,6 +71,20 @@ def test_a_volume_that_only_lost_its_tags_is_no_loss() -> None:
     assert [type(one) for one in found.actions] == [Tell]
 
 
+@pytest.mark.parametrize("words", [{"role": ""}, {"role": "retired"}, {"role": "", "application": ""}])
+def test_nothing_is_restored_anew_while_volumes_of_an_earlier_restore_exist(words: dict[str, str]) -> None:
+    def again(**words: str) -> Scene:
+        return lost(THRICE, made=(volume("vol-restored", None, restored_from="snap-1", **words),))
+
+    found, too_early = plan(again(**words), RESTORING), plan(again(), RESTORING)
+
+    assert found.refusal
+    assert found.refusal.name == "volume-untagged"
+    assert "vol-restored exists" in found.refusal.sentence
+    assert [type(one) for one in found.actions] == [Tell]
+    assert (too_early.refusal, too_early.actions, len(too_early.waits)) == (None, (), 1)
+
+
 def test_nothing_is_restored_while_the_last_host_runs() -> None:
     found = plan(lost(THRICE, last_host=host()), RESTORING)
 

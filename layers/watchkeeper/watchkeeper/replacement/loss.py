@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.volumes import Volume
     from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
 
@@ -38,6 +39,8 @@ def plan(scene: Scene, settings: Settings) -> Plan:
     there = sorted(name for name, state in details.missing.items() if state not in LOST)
     if there:
         return Plan(_untagged(scene, there))
+    if details.made:
+        return _made(scene, details.made)
     lost = sorted(details.missing)
     if not lost:
         return Plan()
@@ -114,6 +117,21 @@ def _untagged(scene: Scene, there: list[str]) -> Refusal:
         f"{tags.APPLICATION}={scene.application} and {tags.ROLE}={tags.DATABASE}; or, if it no longer belongs to it, "
         f"remove {tags.VOLUMES} from the others.",
     )
+
+
+def _made(scene: Scene, made: tuple[Volume, ...]) -> Plan:
+    """A restore made volumes before: what was written there since is on no set, so no other is made beside them."""
+    is_database = {tags.APPLICATION: scene.application, tags.ROLE: tags.DATABASE}.items()
+    strange = ", ".join(one.id for one in made if not is_database <= one.tags.items())
+    if not strange:  # this look began before they were made
+        return Plan(waits=(f"{', '.join(one.id for one in made)} is found by its tags",))
+    sentence = (
+        f"{strange} exists, was made of a snapshot of this database, and is not tagged as a volume of it, so that none "
+        f"is restored: what was written there since may be nowhere else. Tag what it is to run on "
+        f"{tags.APPLICATION}={scene.application} and {tags.ROLE}={tags.DATABASE}, all volumes of one time; or, if it "
+        f"is none of them, delete it."
+    )
+    return Plan(Refusal("volume-untagged", sentence))
 
 
 def _running(scene: Scene, lost: list[str], host: str) -> Refusal:
