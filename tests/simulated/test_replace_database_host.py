@@ -1172,6 +1172,37 @@ def test_what_would_prevent_a_launch_is_told_on_a_calm_day(region: Region) -> No
     assert "iam:PassRole" in notices(region)[0][1]
 
 
+def test_what_is_told_of_a_host_that_is_well_is_told_once_and_rings_no_alarm(region: Region) -> None:
+    hush(region)
+    mine = zlib.crc32(b"smallpayroll") % (24 * 60)
+    region.client("ec2").modify_instance_attribute(InstanceId=host(region), DisableApiTermination={"Value": True})
+    region.metrics.clear()
+
+    times = [f"2026-11-22T{minute // 60:02}:{minute % 60:02}:00Z" for minute in range(mine, mine + 3)]
+    answers = [look(region, time=time) for time in times]
+
+    assert refused(region) == "protected-from-termination"
+    assert [subject for subject, _ in notices(region)] == [
+        "Watchkeeper: the host of smallpayroll is well; to be mended (protected-from-termination)"
+    ]
+    assert sum(region.metrics["Refusals"]) == 0
+    assert [len(one["applications"]) for one in answers] == [1, 0, 0]
+
+
+def test_the_fleet_is_asked_though_one_database_had_work(region: Region) -> None:
+    hush(region)
+    device = volumes(region)[0]["Attachments"][0]["Device"]
+    region.client("ec2").modify_instance_attribute(
+        InstanceId=host(region), BlockDeviceMappings=[{"DeviceName": device, "Ebs": {"DeleteOnTermination": True}}]
+    )
+    region.metrics.clear()
+
+    answer = look(region, time="2026-11-22T04:15:00Z")
+
+    assert [one["step"] for one in answer["applications"][0]["did"]] == ["Protect"]
+    assert set(region.metrics["DatabasesNotWritable"]) == {0}
+
+
 @pytest.mark.parametrize("operation", ["DescribeInstanceStatus", "DescribeAlarms", "DeleteAlarms"])
 def test_a_sweep_replaces_the_dead_though_something_else_cannot_be_read_or_written(
     region: Region, operation: str

@@ -839,6 +839,23 @@ def test_a_refusal_is_told_when_it_begins_and_forgotten_when_it_ends() -> None:
     assert kinds(scene(volumes=known)) == [Untag]
 
 
+def test_what_is_told_of_a_host_that_is_well_is_forgotten_only_by_a_close_look_and_told_again_of_a_dead_one() -> None:
+    told = away(OLD, refused="not-ours-to-kill 2026-11-22T04:00:00Z well")
+    spot = host(is_spot=True)
+    first, dead = plan(scene(spot), SETTINGS), plan(scene(replace(spot, state="stopped"), volumes=told), SETTINGS)
+
+    assert [type(one) for one in first.actions] == [Tell, Tag]
+    assert first.refusal
+    assert first.refusal.is_advice
+    assert first.actions[1] == Tag((DATA,), {tags.REFUSED: f"not-ours-to-kill {stamp(NOW)} well"}, "not-ours-to-kill")
+    for one in (spot, host()):
+        assert plan(scene(one, volumes=told, details=None), SETTINGS).is_empty
+    assert kinds(scene(volumes=told)) == [Untag]
+    assert [type(one) for one in dead.actions] == [Tell, Tag]
+    assert dead.refusal
+    assert not dead.refusal.is_advice
+
+
 def test_a_refusal_holds_while_it_is_asked_again_whether_it_does() -> None:
     known = away(OLD, refused="host-answers 2026-11-22T04:00:00Z")
     ill = {"volumes": known, "checks": {OLD: impaired()}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def plan(scene: Scene, settings: Settings, host: Host) -> Plan:
     if refusal is None and scene.details and scene.details.failure:
         refusal = refusals.launch(scene, scene.details.failure, None)
     if refusal:
-        return Plan(refusal, kept)
+        return Plan(replace(refusal, is_advice=True), kept)
     if tags.RETIRED in host.tags:
         found = _forgive(scene, settings, host)
     elif scene.settled != host.id or scene.members != set(scene.ids):

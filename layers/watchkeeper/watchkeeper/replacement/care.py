@@ -58,9 +58,10 @@ def ask(
 ) -> tuple[Metric, ...]:
     """Whether each database takes writes and how full it is: figures for alarms, and nothing follows from them.
 
-    After so many seconds those that were not asked yet stay unasked, this time; the order turns with each time.
+    After so many seconds those that were not asked yet stay unasked, this time; the order turns with each time. Where
+    no time is left for one answer, nobody is asked, and there are no figures.
     """
-    if look.time.minute % EVERY_MINUTES:
+    if look.time.minute % EVERY_MINUTES or seconds < ANSWER_SECONDS:
         return ()
     running = {
         one.home: one.application

@@ -28,10 +28,14 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A name that never changes, for tags and metrics, and a sentence for people: what is wrong, and what to do."""
+    """A name that never changes, for tags and metrics, and a sentence for people: what is wrong, and what to do.
+
+    `is_advice` where the host is well, and it is only told: nothing is refused at this moment.
+    """
 
     name: str
     sentence: str
+    is_advice: bool = False
 
 
 def paused(scene: Scene, host: Host | None) -> Refusal | None:
