@@ -27,6 +27,7 @@ from tests.unit.scenes import (
     volume,
 )
 from watchkeeper import tags
+from watchkeeper.aws import launches
 from watchkeeper.aws.addresses import Interface, Odd, Record
 from watchkeeper.aws.hosts import GROUP
 from watchkeeper.aws.launches import Failure
@@ -162,6 +163,23 @@ def test_what_was_launched_in_vain_and_holds_a_volume_is_left() -> None:
     late = replacement(launched=NOW - timedelta(minutes=31), volumes=("vol-of-somebody",))
 
     assert kinds(scene(host(), late)) == []
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        (launches.token(DATA, OLD, 29), [Tag, Stop]),
+        (launches.token(DATA, OLD, 30), []),
+        (launches.token(WAL, OLD, 0), []),
+        (launches.token(DATA, NEW, 0), []),
+        ("somebodys", []),
+        ("", []),
+    ],
+)
+def test_what_somebody_launched_with_a_copied_tag_is_left(token: str, expected: list[type]) -> None:
+    late = replacement(launched=NOW - timedelta(minutes=31), token=token)
+
+    assert kinds(scene(host(), late)) == expected
 
 
 def test_a_retired_host_is_terminated_only_after_the_days_of_a_parameter() -> None:
