@@ -660,6 +660,9 @@ def test_a_volume_on_a_host_that_ec2_does_not_know_is_told_and_waited_for() -> N
 def test_a_launch_template_that_loses_its_tag_is_told_while_a_move_has_begun() -> None:
     assert refusal(stands(1, launches=())) == "launch-template-gone"
     assert refusal(scene(retired(host(state="stopped")), launches=())) == "launch-template-gone"
+    old = away(replaced=f"{stamp(NOW - timedelta(days=2))}={OLD}.0")
+    assert refusal(replace(scene(volumes=old, launches=()), hosts={})) == "launch-template-gone"
+    assert refusal(scene(volumes=away(OLD, replaced=f"{stamp(NOW - timedelta(days=2))}={OLD}.0"), launches=())) is None
     assert refusal(scene(host(volumes=(WAL,)), volumes=(volume(DATA, None), volume(WAL)), launches=())) is None
     assert refusal(scene(volumes=away(OLD, replaced=f"{stamp(NOW)}={OLD}.0"), launches=())) is None
 

@@ -138,16 +138,18 @@ def budget(scene: Scene, settings: Settings) -> Refusal | None:
     )
 
 
-def entries(scene: Scene) -> dict[str, str]:
-    """The replacements of the last 24 hours that the anchor remembers: by time, which host and which number."""
+def entries(scene: Scene, age: timedelta = DAY) -> dict[str, str]:
+    """The replacements within this age that the anchor remembers: by time, which host and which number."""
     found = (one.partition("=") for one in scene.anchor.tags.get(tags.REPLACED, "").split())
-    return {time: of for time, _, of in found if _is_recent(time, scene)}
+    return {time: of for time, _, of in found if _is_recent(time, scene, age)}
 
 
 def last_step(scene: Scene) -> datetime | None:
     """When a move that has begun last got on, as all that it touches remembers; None if there is none."""
     home, target = scene.hosts.get(scene.home), scene.target
-    moments = [read_time(time) for time, of in entries(scene).items() if of.startswith(f"{scene.home}.")]
+    # A host that EC2 does not know has no other trace: what is remembered of it holds for longer than a day.
+    counted = entries(scene, DAY if home else timedelta.max)
+    moments = [read_time(time) for time, of in counted.items() if of.startswith(f"{scene.home}.")]
     if home and (retired := retired_at(home)):
         moments.append(retired)
     elif scene.condition(home) in ("alive", "starting") and scene.holds_all(scene.home):
@@ -159,9 +161,9 @@ def last_step(scene: Scene) -> datetime | None:
     return max(moments, default=None)
 
 
-def _is_recent(time: str, scene: Scene) -> bool:
+def _is_recent(time: str, scene: Scene, age: timedelta) -> bool:
     try:
-        return scene.now - read_time(time) < DAY
+        return scene.now - read_time(time) < age
     except ValueError:
         return False
 
