@@ -170,6 +170,8 @@ def test_one_of_two_is_never_restored_alone_since_its_wal_would_be_of_another_ti
 
     assert found.refusal
     assert found.refusal.name == "volume-lost"
+    made, aside = (found.refusal.sentence.index(one) for one in ("create-volume", f"--resources {DATA} --tags"))
+    assert made < aside
 
 
 def test_a_restored_volume_says_what_it_is_of() -> None:
@@ -202,6 +204,9 @@ def test_volumes_that_come_back_after_a_restore_are_named_and_nothing_is_moved()
         assert DATA in found.refusal.sentence
         assert "--resources vol-1" not in found.refusal.sentence
         assert {type(step) for step in found.actions} == {Tell, Tag}
+        assert "again" not in found.refusal.sentence  # it may never have been away
+    paused = replace(settled, launches=(Launch("lt-1", "payroll", 1, paused="moving"),))
+    assert [one.name for one in (plan(paused, RESTORING).refusal,) if one] == ["paused"]
     assert plan(alone, RESTORING).refusal is None
     assert plan(grown, RESTORING).refusal is None
 

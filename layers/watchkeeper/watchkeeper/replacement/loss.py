@@ -93,7 +93,7 @@ def finish(scene: Scene, settings: Settings) -> Plan | None:
 
 
 def returned(scene: Scene) -> Refusal | None:
-    """Volumes that were lost are there again, beside those that were restored in their place: which ones are meant?"""
+    """Volumes of another time are there beside those that were restored in their place: which ones are meant?"""
     restored = [one for one in scene.volumes if tags.RESTORED_FROM in one.tags]
     if not restored:
         return None
@@ -104,7 +104,7 @@ def returned(scene: Scene) -> Refusal | None:
         return None
     return Refusal(
         "volumes-came-back",
-        f"{', '.join(back)} of it is there again, beside {newest.id}, which was restored from a snapshot in its place. "
+        f"{', '.join(back)} of it is there beside {newest.id}, which was restored from a snapshot in its place. "
         f"Two databases claim to be one, so neither is touched: set those aside that you do not mean, all that are of "
         f"one time: aws ec2 create-tags --resources {' '.join(back)} --tags Key={tags.ROLE},Value=retired.",
     )
@@ -155,14 +155,15 @@ def _commands(scene: Scene, newest: SnapshotSet) -> str:
 def _lost(scene: Scene, lost: list[str], newest: SnapshotSet) -> Refusal:
     commands = _commands(scene, newest)
     others = (
-        f" and set {', '.join(scene.ids)} aside (its role to retired), since one set restores all"
+        f"; then set aside what is left, since one set restores all: aws ec2 create-tags --resources "
+        f"{' '.join(scene.ids)} --tags Key={tags.ROLE},Value=retired"
         if scene.volumes
         else ""
     )
     return Refusal(
         "volume-lost",
         f"{', '.join(lost)} is lost for good. The newest set is of {stamp(newest.started)}; what was written since is "
-        f"gone with it. To restore it{others}: {commands}; the host then follows by itself. With "
+        f"gone with it. To restore it: {commands}{others}; the host then follows by itself. With "
         f"RestoreWhenVolumeLost=true that is done without you.",
     )
 

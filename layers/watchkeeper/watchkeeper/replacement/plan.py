@@ -52,14 +52,14 @@ def _in_time(scene: Scene, found: Plan) -> Plan:
 def _plan(scene: Scene, settings: Settings) -> Plan:
     if not scene.launches:
         return Plan(refusals.template_gone(scene))
-    if refusal := refusals.name(scene) or loss.returned(scene):
+    host = scene.hosts.get(scene.home) if scene.volumes else None
+    paused = refusals.paused(scene, host)
+    if refusal := refusals.name(scene) or (None if paused else loss.returned(scene)):
         return Plan(refusal)
     if not scene.volumes or scene.members - set(scene.ids):
-        paused = refusals.paused(scene, None)
         return Plan(paused) if paused else loss.plan(scene, settings)
-    host = scene.hosts.get(scene.home)
     is_calm = scene.condition(host) in ("alive", "starting") and scene.holds_all(scene.home)
-    if paused := refusals.paused(scene, host):
+    if paused:
         return Plan(is_paused=True) if is_calm else Plan(paused)
     if is_calm and host:
         return calm.plan(scene, settings, host)
