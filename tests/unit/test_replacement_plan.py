@@ -609,6 +609,20 @@ def test_a_move_that_stands_still_for_twenty_minutes_is_told_with_what_ends_it_a
     assert refusal(stands(20, details=None)) is None
 
 
+def test_a_volume_that_hangs_on_its_way_to_the_new_host_is_told_without_a_word_of_stopping_that() -> None:
+    counted = f"{stamp(NOW - timedelta(minutes=90))}={OLD}.0"
+    wal = volume(WAL, NEW, "attaching", replaced=counted)
+    assert wal.attachment
+    wal = replace(wal, attachment=replace(wal.attachment, since=NOW - timedelta(minutes=21)))
+    found = plan(stands(90, volumes=(volume(DATA, NEW, replaced=counted), wal)), SETTINGS).refusal
+
+    assert found
+    assert found.name == "takes-long"
+    assert f"Attaching {WAL} to {NEW} does not end: aws ec2 detach-volume --instance-id {NEW}" in found.sentence
+    assert "stop it" not in found.sentence
+    assert "--force" not in found.sentence
+
+
 def test_a_move_that_got_on_a_moment_ago_stands_still_for_no_time() -> None:
     assert refusal(stands(90)) == "takes-long"
     again = details(starts={NEW: (started(timedelta(hours=1), code=210), under_way())})

@@ -171,21 +171,27 @@ def _is_recent(time: str, scene: Scene, age: timedelta) -> bool:
 def takes_long(scene: Scene, since: datetime, waits: Sequence[str]) -> Refusal:
     """A move waits for what should have come long ago."""
     goal = scene.target.id if scene.target else scene.home
-    hanging = [
-        one.attachment.host
-        for one in scene.volumes
-        if one.attachment and (one.attachment.host, one.attachment.state) != (goal, "attached")
-    ]
-    first = hanging[0] if hanging else goal
-    force = (
-        f" Volumes do not leave {first}: stop it, and when it is seen stopped or terminated, aws ec2 detach-volume "
-        f"--force --instance-id {first} --volume-id (each that hangs); the move then goes on by itself."
-    )
+    held = [(one.id, one.attachment) for one in scene.volumes if one.attachment]
+    leaving = [at.host for _, at in held if at.host != goal]
+    arriving = [name for name, at in held if at.host == goal and at.state != "attached"]
+    first = leaving[0] if leaving else goal
+    way_out = ""
+    if leaving:
+        way_out = (
+            f" Volumes do not leave {first}: stop it, and when it is seen stopped or terminated, aws ec2 detach-volume "
+            f"--force --instance-id {first} --volume-id (each that hangs); the move then goes on by itself."
+        )
+    elif arriving:
+        way_out = (
+            f" Attaching {', '.join(arriving)} to {goal} does not end: aws ec2 detach-volume --instance-id {goal} "
+            f"--volume-id (each), after which it is tried under another name; or terminate {goal}, and another host is "
+            f"tried."
+        )
     return Refusal(
         "takes-long",
         f"Its move away from {scene.home} stands still since {stamp(since)}, until {'; '.join(waits)}. See what AWS "
         f"says: aws ec2 describe-instances --instance-ids {first}; aws ec2 describe-volumes --volume-ids "
-        f"{' '.join(scene.ids)}.{force if hanging else ''}",
+        f"{' '.join(scene.ids)}.{way_out}",
     )
 
 
