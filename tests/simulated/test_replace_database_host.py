@@ -967,6 +967,31 @@ def test_a_lost_volume_is_restored_in_its_place_where_the_parameter_says_so() ->
         assert len(notices(region)) == 1
 
 
+@pytest.mark.parametrize("forgotten", [("role",), ("role", "application", "restored-from", "volumes")])
+def test_a_restored_volume_that_loses_its_tags_is_no_second_loss(forgotten: tuple[str, ...]) -> None:
+    with open_region(sweeps=True, quick=True, volumes=1, RestoreWhenVolumeLost="true") as region:
+        (lost,) = ids(region)
+        region.invoke("snapshot_database", {})
+        region.run(region.quiet, at_most=minutes(30))
+        die(region, "terminated")
+        region.lose_volume(lost)
+        region.run(at_most=10)
+        rouse(region)
+        assert wait(region) == REPLACED
+        (new,) = [one for one in ids(region) if one != lost]
+        assert machines(region).write(words(region, new)["host"])
+        region.run(at_most=minutes(20))
+        region.calls.clear()
+
+        unlabel(region, new, *forgotten)
+        region.terminate(next(iter(machines(region).serving())))
+        region.run(at_most=minutes(30))
+
+        assert "CreateVolume" not in writes(region)
+        assert refusals(region) == ["volume-untagged"]
+        assert new in notices(region)[-1][1]
+
+
 # Afterwards
 
 
@@ -1145,6 +1170,37 @@ def test_what_would_prevent_a_launch_is_told_on_a_calm_day(region: Region) -> No
 
     assert refusals(region) == ["launch-refused"]
     assert "iam:PassRole" in notices(region)[0][1]
+
+
+def test_what_is_told_of_a_host_that_is_well_is_told_once_and_rings_no_alarm(region: Region) -> None:
+    hush(region)
+    mine = zlib.crc32(b"smallpayroll") % (24 * 60)
+    region.client("ec2").modify_instance_attribute(InstanceId=host(region), DisableApiTermination={"Value": True})
+    region.metrics.clear()
+
+    times = [f"2026-11-22T{minute // 60:02}:{minute % 60:02}:00Z" for minute in range(mine, mine + 3)]
+    answers = [look(region, time=time) for time in times]
+
+    assert refused(region) == "protected-from-termination"
+    assert [subject for subject, _ in notices(region)] == [
+        "Watchkeeper: the host of smallpayroll is well; to be mended (protected-from-termination)"
+    ]
+    assert sum(region.metrics["Refusals"]) == 0
+    assert [len(one["applications"]) for one in answers] == [1, 0, 0]
+
+
+def test_the_fleet_is_asked_though_one_database_had_work(region: Region) -> None:
+    hush(region)
+    device = volumes(region)[0]["Attachments"][0]["Device"]
+    region.client("ec2").modify_instance_attribute(
+        InstanceId=host(region), BlockDeviceMappings=[{"DeviceName": device, "Ebs": {"DeleteOnTermination": True}}]
+    )
+    region.metrics.clear()
+
+    answer = look(region, time="2026-11-22T04:15:00Z")
+
+    assert [one["step"] for one in answer["applications"][0]["did"]] == ["Protect"]
+    assert set(region.metrics["DatabasesNotWritable"]) == {0}
 
 
 @pytest.mark.parametrize("operation", ["DescribeInstanceStatus", "DescribeAlarms", "DeleteAlarms"])

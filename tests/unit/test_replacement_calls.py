@@ -125,11 +125,23 @@ def test_a_key_that_was_not_read_is_an_error() -> None:
         keys.find_foreign(kms, ["key-a"], [])
 
 
-@pytest.mark.parametrize("fleet", [1, 1_499, 3_000, 9_999])
-def test_where_a_look_reaches_1500_hosts_each_host_is_asked_within_the_hour(fleet: int) -> None:
-    all_hosts = [str(number) for number in range(fleet)]
-    times = [datetime(2026, 11, 22, 4, tzinfo=UTC) + timedelta(minutes=5 * number) for number in range(12)]
+@pytest.mark.parametrize(("tenths", "turns"), [(1.0, 13), (1.5, 8)])
+@pytest.mark.parametrize("fleet", [200, 250, 500, 999, 1_000, 1_024, 3_000, 9_999, 10_000])
+def test_where_a_look_reaches_a_part_of_the_fleet_each_host_is_asked_soon(
+    fleet: int, tenths: float, turns: int
+) -> None:
+    all_hosts = list(map(str, range(fleet)))
+    reach = int(fleet * tenths / 10)
+    began = datetime(2026, 11, 22, 4, tzinfo=UTC)
 
-    asked = {one for time in times for one in in_turn(all_hosts, time)[:1_500]}
+    for first in range(0, 300, 7):
+        times = [began + timedelta(minutes=5 * (first + number)) for number in range(turns)]
+        asked = {one for time in times for one in in_turn(all_hosts, time)[:reach]}
+        assert asked == set(all_hosts)
 
-    assert asked == set(all_hosts)
+
+@pytest.mark.parametrize("fleet", [0, 1, 2])
+def test_a_turn_leaves_nobody_out(fleet: int) -> None:
+    all_hosts = list(map(str, range(fleet)))
+
+    assert sorted(in_turn(all_hosts, datetime(2026, 11, 22, 4, tzinfo=UTC))) == all_hosts

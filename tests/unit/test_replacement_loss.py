@@ -71,6 +71,20 @@ def test_a_volume_that_only_lost_its_tags_is_no_loss() -> None:
     assert [type(one) for one in found.actions] == [Tell]
 
 
+@pytest.mark.parametrize("words", [{"role": ""}, {"role": "retired"}, {"role": "", "application": ""}])
+def test_nothing_is_restored_anew_while_volumes_of_an_earlier_restore_exist(words: dict[str, str]) -> None:
+    def again(**words: str) -> Scene:
+        return lost(THRICE, made=(volume("vol-restored", None, restored_from="snap-1", **words),))
+
+    found, too_early = plan(again(**words), RESTORING), plan(again(), RESTORING)
+
+    assert found.refusal
+    assert found.refusal.name == "volume-untagged"
+    assert "vol-restored exists" in found.refusal.sentence
+    assert [type(one) for one in found.actions] == [Tell]
+    assert (too_early.refusal, too_early.actions, len(too_early.waits)) == (None, (), 1)
+
+
 def test_nothing_is_restored_while_the_last_host_runs() -> None:
     found = plan(lost(THRICE, last_host=host()), RESTORING)
 
@@ -156,6 +170,8 @@ def test_one_of_two_is_never_restored_alone_since_its_wal_would_be_of_another_ti
 
     assert found.refusal
     assert found.refusal.name == "volume-lost"
+    made, aside = (found.refusal.sentence.index(one) for one in ("create-volume", f"--resources {DATA} --tags"))
+    assert made < aside
 
 
 def test_a_restored_volume_says_what_it_is_of() -> None:
@@ -188,6 +204,9 @@ def test_volumes_that_come_back_after_a_restore_are_named_and_nothing_is_moved()
         assert DATA in found.refusal.sentence
         assert "--resources vol-1" not in found.refusal.sentence
         assert {type(step) for step in found.actions} == {Tell, Tag}
+        assert "again" not in found.refusal.sentence  # it may never have been away
+    paused = replace(settled, launches=(Launch("lt-1", "payroll", 1, paused="moving"),))
+    assert [one.name for one in (plan(paused, RESTORING).refusal,) if one] == ["paused"]
     assert plan(alone, RESTORING).refusal is None
     assert plan(grown, RESTORING).refusal is None
 

@@ -27,6 +27,7 @@ from tests.unit.scenes import (
     volume,
 )
 from watchkeeper import tags
+from watchkeeper.aws import launches
 from watchkeeper.aws.addresses import Interface, Odd, Record
 from watchkeeper.aws.hosts import GROUP
 from watchkeeper.aws.launches import Failure
@@ -162,6 +163,23 @@ def test_what_was_launched_in_vain_and_holds_a_volume_is_left() -> None:
     late = replacement(launched=NOW - timedelta(minutes=31), volumes=("vol-of-somebody",))
 
     assert kinds(scene(host(), late)) == []
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        (launches.token(DATA, OLD, 29), [Tag, Stop]),
+        (launches.token(DATA, OLD, 30), []),
+        (launches.token(WAL, OLD, 0), []),
+        (launches.token(DATA, NEW, 0), []),
+        ("somebodys", []),
+        ("", []),
+    ],
+)
+def test_what_somebody_launched_with_a_copied_tag_is_left(token: str, expected: list[type]) -> None:
+    late = replacement(launched=NOW - timedelta(minutes=31), token=token)
+
+    assert kinds(scene(host(), late)) == expected
 
 
 def test_a_retired_host_is_terminated_only_after_the_days_of_a_parameter() -> None:
@@ -591,6 +609,20 @@ def test_a_move_that_stands_still_for_twenty_minutes_is_told_with_what_ends_it_a
     assert refusal(stands(20, details=None)) is None
 
 
+def test_a_volume_that_hangs_on_its_way_to_the_new_host_is_told_without_a_word_of_stopping_that() -> None:
+    counted = f"{stamp(NOW - timedelta(minutes=90))}={OLD}.0"
+    wal = volume(WAL, NEW, "attaching", replaced=counted)
+    assert wal.attachment
+    wal = replace(wal, attachment=replace(wal.attachment, since=NOW - timedelta(minutes=21)))
+    found = plan(stands(90, volumes=(volume(DATA, NEW, replaced=counted), wal)), SETTINGS).refusal
+
+    assert found
+    assert found.name == "takes-long"
+    assert f"Attaching {WAL} to {NEW} does not end: aws ec2 detach-volume --instance-id {NEW}" in found.sentence
+    assert "stop it" not in found.sentence
+    assert "--force" not in found.sentence
+
+
 def test_a_move_that_got_on_a_moment_ago_stands_still_for_no_time() -> None:
     assert refusal(stands(90)) == "takes-long"
     again = details(starts={NEW: (started(timedelta(hours=1), code=210), under_way())})
@@ -642,6 +674,9 @@ def test_a_volume_on_a_host_that_ec2_does_not_know_is_told_and_waited_for() -> N
 def test_a_launch_template_that_loses_its_tag_is_told_while_a_move_has_begun() -> None:
     assert refusal(stands(1, launches=())) == "launch-template-gone"
     assert refusal(scene(retired(host(state="stopped")), launches=())) == "launch-template-gone"
+    old = away(replaced=f"{stamp(NOW - timedelta(days=2))}={OLD}.0")
+    assert refusal(replace(scene(volumes=old, launches=()), hosts={})) == "launch-template-gone"
+    assert refusal(scene(volumes=away(OLD, replaced=f"{stamp(NOW - timedelta(days=2))}={OLD}.0"), launches=())) is None
     assert refusal(scene(host(volumes=(WAL,)), volumes=(volume(DATA, None), volume(WAL)), launches=())) is None
     assert refusal(scene(volumes=away(OLD, replaced=f"{stamp(NOW)}={OLD}.0"), launches=())) is None
 
@@ -837,6 +872,23 @@ def test_a_refusal_is_told_when_it_begins_and_forgotten_when_it_ends() -> None:
     assert [type(one) for one in plan(scene(by_hand), SETTINGS).actions] == [Tell, Tag]
     assert not plan(scene(by_hand, volumes=known), SETTINGS).actions
     assert kinds(scene(volumes=known)) == [Untag]
+
+
+def test_what_is_told_of_a_host_that_is_well_is_forgotten_only_by_a_close_look_and_told_again_of_a_dead_one() -> None:
+    told = away(OLD, refused="not-ours-to-kill 2026-11-22T04:00:00Z well")
+    spot = host(is_spot=True)
+    first, dead = plan(scene(spot), SETTINGS), plan(scene(replace(spot, state="stopped"), volumes=told), SETTINGS)
+
+    assert [type(one) for one in first.actions] == [Tell, Tag]
+    assert first.refusal
+    assert first.refusal.is_advice
+    assert first.actions[1] == Tag((DATA,), {tags.REFUSED: f"not-ours-to-kill {stamp(NOW)} well"}, "not-ours-to-kill")
+    for one in (spot, host()):
+        assert plan(scene(one, volumes=told, details=None), SETTINGS).is_empty
+    assert kinds(scene(volumes=told)) == [Untag]
+    assert [type(one) for one in dead.actions] == [Tell, Tag]
+    assert dead.refusal
+    assert not dead.refusal.is_advice
 
 
 def test_a_refusal_holds_while_it_is_asked_again_whether_it_does() -> None:

@@ -110,6 +110,22 @@ def find_states(ec2: EC2Client, ids: Sequence[str]) -> dict[str, str]:
     return {one.id: one.state for one in _find(ec2, [{"Name": "volume-id", "Values": list(ids)}])}
 
 
+def find_made(ec2: EC2Client, application: str, snapshots: Sequence[str]) -> list[Volume]:
+    """The volumes that were made of these snapshots, or that say to be restored for this application, whatever their
+    role, in the order of their ids.
+    """
+    found = _find(
+        ec2,
+        [
+            {"Name": f"tag:{tags.APPLICATION}", "Values": [application]},
+            {"Name": "tag-key", "Values": [tags.RESTORED_FROM]},
+        ],
+    )
+    if snapshots:
+        found += _find(ec2, [{"Name": "snapshot-id", "Values": list(snapshots)}])
+    return sorted({one.id: one for one in found}.values(), key=lambda one: one.id)
+
+
 def find_on(ec2: EC2Client, instance: str) -> list[Volume]:
     """The volumes that are attached to an instance, whosever they are."""
     return _find(ec2, [{"Name": "attachment.instance-id", "Values": [instance]}])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper import tags
+from watchkeeper.aws import launches
 from watchkeeper.replacement import obstacles, refusals, telling
 from watchkeeper.replacement.actions import Protect, Rehearse, Send, Tag, Terminate, Untag
 from watchkeeper.replacement.arrival import BACKOFF, arrive, point, proven, start_words, starts_since
 from watchkeeper.replacement.move import fence, is_busy, is_stuck, protect
 from watchkeeper.replacement.refusals import Refusal
-from watchkeeper.replacement.scene import retired_at
+from watchkeeper.replacement.scene import MOST_REPLACEMENTS, retired_at
 from watchkeeper.replacement.verdict import Plan
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def plan(scene: Scene, settings: Settings, host: Host) -> Plan:
     if refusal is None and scene.details and scene.details.failure:
         refusal = refusals.launch(scene, scene.details.failure, None)
     if refusal:
-        return Plan(refusal, kept)
+        return Plan(replace(refusal, is_advice=True), kept)
     if tags.RETIRED in host.tags:
         found = _forgive(scene, settings, host)
     elif scene.settled != host.id or scene.members != set(scene.ids):
@@ -120,7 +122,7 @@ def _clear_up(scene: Scene, settings: Settings) -> tuple[Action, ...]:
             continue
         holds_more = set(one.volumes) - {one.root}
         is_somebodys = tags.RETIRED in one.tags and not scene.is_retired(one)
-        is_ours = tags.REPLACES in one.tags and not is_somebodys and not holds_more
+        is_ours = _is_launched(scene, one) and not is_somebodys and not holds_more
         if is_ours and one.state in ("running", "stopping") and scene.age(one) > STRAY:
             steps += fence(scene, settings, one, "it was launched in vain")
         since = retired_at(one)
@@ -129,6 +131,13 @@ def _clear_up(scene: Scene, settings: Settings) -> tuple[Action, ...]:
             whole = tuple(sorted(one.devices.values()))
             steps += [Protect(one.id, whole, "nothing of it is deleted"), Terminate(one.id, f"retired for {days} days")]
     return tuple(steps)
+
+
+def _is_launched(scene: Scene, host: Host) -> bool:
+    """We launched it for this database, by the token that AWS keeps: a tag may be copied."""
+    of = host.tags.get(tags.REPLACES)
+    tokens = (launches.token(scene.anchor.id, of, number) for number in range(MOST_REPLACEMENTS)) if of else ()
+    return host.token in tokens
 
 
 def _daily(scene: Scene, host: Host) -> tuple[Action, ...]:

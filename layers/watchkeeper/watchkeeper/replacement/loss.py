@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.volumes import Volume
     from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
 
@@ -38,6 +39,8 @@ def plan(scene: Scene, settings: Settings) -> Plan:
     there = sorted(name for name, state in details.missing.items() if state not in LOST)
     if there:
         return Plan(_untagged(scene, there))
+    if details.made:
+        return _made(scene, details.made)
     lost = sorted(details.missing)
     if not lost:
         return Plan()
@@ -90,7 +93,7 @@ def finish(scene: Scene, settings: Settings) -> Plan | None:
 
 
 def returned(scene: Scene) -> Refusal | None:
-    """Volumes that were lost are there again, beside those that were restored in their place: which ones are meant?"""
+    """Volumes of another time are there beside those that were restored in their place: which ones are meant?"""
     restored = [one for one in scene.volumes if tags.RESTORED_FROM in one.tags]
     if not restored:
         return None
@@ -101,7 +104,7 @@ def returned(scene: Scene) -> Refusal | None:
         return None
     return Refusal(
         "volumes-came-back",
-        f"{', '.join(back)} of it is there again, beside {newest.id}, which was restored from a snapshot in its place. "
+        f"{', '.join(back)} of it is there beside {newest.id}, which was restored from a snapshot in its place. "
         f"Two databases claim to be one, so neither is touched: set those aside that you do not mean, all that are of "
         f"one time: aws ec2 create-tags --resources {' '.join(back)} --tags Key={tags.ROLE},Value=retired.",
     )
@@ -114,6 +117,21 @@ def _untagged(scene: Scene, there: list[str]) -> Refusal:
         f"{tags.APPLICATION}={scene.application} and {tags.ROLE}={tags.DATABASE}; or, if it no longer belongs to it, "
         f"remove {tags.VOLUMES} from the others.",
     )
+
+
+def _made(scene: Scene, made: tuple[Volume, ...]) -> Plan:
+    """A restore made volumes before: what was written there since is on no set, so no other is made beside them."""
+    is_database = {tags.APPLICATION: scene.application, tags.ROLE: tags.DATABASE}.items()
+    strange = ", ".join(one.id for one in made if not is_database <= one.tags.items())
+    if not strange:  # this look began before they were made
+        return Plan(waits=(f"{', '.join(one.id for one in made)} is found by its tags",))
+    sentence = (
+        f"{strange} exists, was made of a snapshot of this database, and is not tagged as a volume of it, so that none "
+        f"is restored: what was written there since may be nowhere else. Tag what it is to run on "
+        f"{tags.APPLICATION}={scene.application} and {tags.ROLE}={tags.DATABASE}, all volumes of one time; or, if it "
+        f"is none of them, delete it."
+    )
+    return Plan(Refusal("volume-untagged", sentence))
 
 
 def _running(scene: Scene, lost: list[str], host: str) -> Refusal:
@@ -137,14 +155,15 @@ def _commands(scene: Scene, newest: SnapshotSet) -> str:
 def _lost(scene: Scene, lost: list[str], newest: SnapshotSet) -> Refusal:
     commands = _commands(scene, newest)
     others = (
-        f" and set {', '.join(scene.ids)} aside (its role to retired), since one set restores all"
+        f"; then set aside what is left, since one set restores all: aws ec2 create-tags --resources "
+        f"{' '.join(scene.ids)} --tags Key={tags.ROLE},Value=retired"
         if scene.volumes
         else ""
     )
     return Refusal(
         "volume-lost",
         f"{', '.join(lost)} is lost for good. The newest set is of {stamp(newest.started)}; what was written since is "
-        f"gone with it. To restore it{others}: {commands}; the host then follows by itself. With "
+        f"gone with it. To restore it: {commands}{others}; the host then follows by itself. With "
         f"RestoreWhenVolumeLost=true that is done without you.",
     )
 

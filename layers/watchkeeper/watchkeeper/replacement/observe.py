@@ -102,9 +102,19 @@ def _read_once(read: Readers, settings: Settings, scene: Scene, details: Details
         foreign_keys=tuple(keys.find_foreign(read.kms, [one.key for one in scene.volumes], settings.keys)),
         sets=tuple(sets),
         missing={one: states.get(one, "") for one in sorted(recorded)},
+        made=_read_made(read, scene, sets),
         last_host=host if not scene.volumes else None,
     )
     return _read_host(read, scene, host, details) if host and host.state in hosts.THERE else details
+
+
+def _read_made(read: Readers, scene: Scene, sets: Sequence[SnapshotSet]) -> tuple[Volume, ...]:
+    """Where none of its volumes is found: those that a restore made before, which no set need name yet."""
+    if scene.volumes or not sets:
+        return ()
+    good = [one for one in sets if one.is_finished and one.consistency == "application"]
+    found = volumes.find_made(read.ec2, scene.application, [one.id for some in good[-1:] for one in some.members])
+    return tuple(one for one in found if one.state not in NOT_THERE)
 
 
 def _read_host(read: Readers, scene: Scene, host: Host, details: Details) -> Details:

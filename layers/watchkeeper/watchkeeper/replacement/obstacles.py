@@ -162,6 +162,7 @@ def endings(scene: Scene, host: Host) -> Refusal | None:
             f"{host.id} is protected from being terminated, which is all that ends a host that hangs in stopping; its "
             f"volumes would not leave it: aws ec2 modify-instance-attribute --instance-id {host.id} "
             f"--no-disable-api-termination.",
+            is_advice=True,
         )
     interface = scene.record
     if isinstance(interface, Interface) and interface.is_deleted_with_host and not interface.is_first:
@@ -170,6 +171,7 @@ def endings(scene: Scene, host: Host) -> Refusal | None:
             f"{interface.id}, its address, is deleted when {interface.instance} is terminated: aws ec2 "
             f"modify-network-interface-attribute --network-interface-id {interface.id} --attachment "
             f"AttachmentId={interface.attachment},DeleteOnTermination=false.",
+            is_advice=True,
         )
     return None
 

@@ -28,6 +28,9 @@ ANSWERED = timedelta(minutes=1)
 # A move lasts a minute or two; with a host that hangs, and a replacement that hangs too, a quarter of an hour.
 LONG = timedelta(minutes=20)
 
+# The last word of what the anchor remembers of a refusal, where it was only told of a host that is well.
+ADVICE = "well"
+
 # A volume that was made a moment ago is about to be attached.
 NEW = timedelta(minutes=30)
 
@@ -49,14 +52,14 @@ def _in_time(scene: Scene, found: Plan) -> Plan:
 def _plan(scene: Scene, settings: Settings) -> Plan:
     if not scene.launches:
         return Plan(refusals.template_gone(scene))
-    if refusal := refusals.name(scene) or loss.returned(scene):
+    host = scene.hosts.get(scene.home) if scene.volumes else None
+    paused = refusals.paused(scene, host)
+    if refusal := refusals.name(scene) or (None if paused else loss.returned(scene)):
         return Plan(refusal)
     if not scene.volumes or scene.members - set(scene.ids):
-        paused = refusals.paused(scene, None)
         return Plan(paused) if paused else loss.plan(scene, settings)
-    host = scene.hosts.get(scene.home)
     is_calm = scene.condition(host) in ("alive", "starting") and scene.holds_all(scene.home)
-    if paused := refusals.paused(scene, host):
+    if paused:
         return Plan(is_paused=True) if is_calm else Plan(paused)
     if is_calm and host:
         return calm.plan(scene, settings, host)
@@ -167,23 +170,28 @@ def _tell(scene: Scene, found: Plan) -> tuple[Action, ...]:
     if not scene.volumes and found.refusal:  # nothing is left that could remember it but the notice itself
         sets = scene.details.sets if scene.details else ()
         return (tell(scene, found.refusal, sets[-1].id if sets else "never"),)
-    before = scene.anchor.tags.get(tags.REFUSED, "").split(" ")[0]
+    words = scene.anchor.tags.get(tags.REFUSED, "").split(" ")
+    before, was_advice = words[0], words[-1] == ADVICE
+    if scene.details is None and was_advice and (found.refusal is None or found.refusal.is_advice):
+        return ()  # most of it is seen only closely, which once a day is enough for
     if found.refusal is None:
         is_over = before and found.is_empty  # while it is asked or waited for, nobody knows yet
         return (Untag((scene.anchor.id,), tags.REFUSED, f"{before} no longer holds"),) if is_over else ()
-    if found.refusal.name == before:
+    if (found.refusal.name, found.refusal.is_advice) == (before, was_advice):
         return ()
+    kind = f" {ADVICE}" if found.refusal.is_advice else ""
     return (
-        tell(scene, found.refusal, f"{scene.home}.{scene.now:%Y-%m-%d}"),
-        Tag((scene.anchor.id,), {tags.REFUSED: f"{found.refusal.name} {stamp(scene.now)}"}, found.refusal.name),
+        tell(scene, found.refusal, f"{scene.home}.{scene.now:%Y-%m-%d}{kind.replace(' ', '.')}"),
+        Tag((scene.anchor.id,), {tags.REFUSED: f"{found.refusal.name} {stamp(scene.now)}{kind}"}, found.refusal.name),
     )
 
 
 def tell(scene: Scene, refusal: Refusal, of: str) -> Tell:
     """The notice of a refusal; `of` tells one occasion from another."""
+    said = "is well; to be mended" if refusal.is_advice else "is not replaced"
     return Tell(
         f"{scene.application}.{refusal.name}.{of}",
-        f"Watchkeeper: the host of {scene.application} is not replaced ({refusal.name})",
+        f"Watchkeeper: the host of {scene.application} {said} ({refusal.name})",
         f"{scene.application}: {refusal.sentence}",
         refusal.name,
     )

@@ -28,10 +28,14 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A name that never changes, for tags and metrics, and a sentence for people: what is wrong, and what to do."""
+    """A name that never changes, for tags and metrics, and a sentence for people: what is wrong, and what to do.
+
+    `is_advice` where the host is well, and it is only told: nothing is refused at this moment.
+    """
 
     name: str
     sentence: str
+    is_advice: bool = False
 
 
 def paused(scene: Scene, host: Host | None) -> Refusal | None:
@@ -134,16 +138,18 @@ def budget(scene: Scene, settings: Settings) -> Refusal | None:
     )
 
 
-def entries(scene: Scene) -> dict[str, str]:
-    """The replacements of the last 24 hours that the anchor remembers: by time, which host and which number."""
+def entries(scene: Scene, age: timedelta = DAY) -> dict[str, str]:
+    """The replacements within this age that the anchor remembers: by time, which host and which number."""
     found = (one.partition("=") for one in scene.anchor.tags.get(tags.REPLACED, "").split())
-    return {time: of for time, _, of in found if _is_recent(time, scene)}
+    return {time: of for time, _, of in found if _is_recent(time, scene, age)}
 
 
 def last_step(scene: Scene) -> datetime | None:
     """When a move that has begun last got on, as all that it touches remembers; None if there is none."""
     home, target = scene.hosts.get(scene.home), scene.target
-    moments = [read_time(time) for time, of in entries(scene).items() if of.startswith(f"{scene.home}.")]
+    # A host that EC2 does not know has no other trace: what is remembered of it holds for longer than a day.
+    counted = entries(scene, DAY if home else timedelta.max)
+    moments = [read_time(time) for time, of in counted.items() if of.startswith(f"{scene.home}.")]
     if home and (retired := retired_at(home)):
         moments.append(retired)
     elif scene.condition(home) in ("alive", "starting") and scene.holds_all(scene.home):
@@ -155,9 +161,9 @@ def last_step(scene: Scene) -> datetime | None:
     return max(moments, default=None)
 
 
-def _is_recent(time: str, scene: Scene) -> bool:
+def _is_recent(time: str, scene: Scene, age: timedelta) -> bool:
     try:
-        return scene.now - read_time(time) < DAY
+        return scene.now - read_time(time) < age
     except ValueError:
         return False
 
@@ -165,21 +171,27 @@ def _is_recent(time: str, scene: Scene) -> bool:
 def takes_long(scene: Scene, since: datetime, waits: Sequence[str]) -> Refusal:
     """A move waits for what should have come long ago."""
     goal = scene.target.id if scene.target else scene.home
-    hanging = [
-        one.attachment.host
-        for one in scene.volumes
-        if one.attachment and (one.attachment.host, one.attachment.state) != (goal, "attached")
-    ]
-    first = hanging[0] if hanging else goal
-    force = (
-        f" Volumes do not leave {first}: stop it, and when it is seen stopped or terminated, aws ec2 detach-volume "
-        f"--force --instance-id {first} --volume-id (each that hangs); the move then goes on by itself."
-    )
+    held = [(one.id, one.attachment) for one in scene.volumes if one.attachment]
+    leaving = [at.host for _, at in held if at.host != goal]
+    arriving = [name for name, at in held if at.host == goal and at.state != "attached"]
+    first = leaving[0] if leaving else goal
+    way_out = ""
+    if leaving:
+        way_out = (
+            f" Volumes do not leave {first}: stop it, and when it is seen stopped or terminated, aws ec2 detach-volume "
+            f"--force --instance-id {first} --volume-id (each that hangs); the move then goes on by itself."
+        )
+    elif arriving:
+        way_out = (
+            f" Attaching {', '.join(arriving)} to {goal} does not end: aws ec2 detach-volume --instance-id {goal} "
+            f"--volume-id (each), after which it is tried under another name; or terminate {goal}, and another host is "
+            f"tried."
+        )
     return Refusal(
         "takes-long",
         f"Its move away from {scene.home} stands still since {stamp(since)}, until {'; '.join(waits)}. See what AWS "
         f"says: aws ec2 describe-instances --instance-ids {first}; aws ec2 describe-volumes --volume-ids "
-        f"{' '.join(scene.ids)}.{force if hanging else ''}",
+        f"{' '.join(scene.ids)}.{way_out}",
     )
 
 

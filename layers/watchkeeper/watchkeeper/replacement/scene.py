@@ -59,9 +59,10 @@ class Details:
     """What is read only of a database that something is the matter with, or whose turn of the day it is (`is_due`).
 
     `launch_role` is what the launch template tags volumes with; `starts` are the commands of start_database by host;
-    `missing` the states of recorded volumes that are not there, and `last_host` who had them; `failure` is what
-    RunInstances answered in this look, and `last_gone` the number of which it said that its instance is terminated,
-    which nothing shows after an hour; `forced_at` is when a person asked for one more try.
+    `missing` the states of recorded volumes that are not there, `made` those that an earlier restore made where none
+    is found, and `last_host` who had them; `failure` is what RunInstances answered in this look, and `last_gone` the
+    number of which it said that its instance is terminated, which nothing shows after an hour; `forced_at` is when a
+    person asked for one more try.
     """
 
     zone: Zone = field(default_factory=Zone)
@@ -76,6 +77,7 @@ class Details:
     foreign_keys: tuple[str, ...] = ()
     sets: tuple[SnapshotSet, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    made: tuple[Volume, ...] = ()
     last_host: Host | None = None
     failure: Failure | None = None
     last_gone: int = -1

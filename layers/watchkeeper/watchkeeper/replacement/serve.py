@@ -64,6 +64,7 @@ class Attended:
     did: list[dict[str, Any]] = field(default_factory=list)
     waits: tuple[str, ...] = ()
     refused: dict[str, str] | None = None
+    is_advice: bool = False
     replaced: float | None = None
     error: Exception | None = None
     seen: Seen = field(default_factory=Seen)
@@ -133,8 +134,9 @@ def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> 
     attended = [_attend(clients, settings, look, name, left) for name in work if not handed]
     changed, failed = _keep_alarms(clients, settings, fleet)
     left = seconds - (now() - began).total_seconds()
-    figures = care.ask(clients.read, clients.write, settings, fleet, look, left) if not attended else ()
-    refused = [one for name, found in plans.items() if name not in work and (one := found.refusal)]
+    figures = care.ask(clients.read, clients.write, settings, fleet, look, left)
+    rest = [found.refusal for name, found in plans.items() if name not in work]
+    refused = [one for one in rest if one and not one.is_advice]
     report = _report(*attended)
     answer = {"looked_at": len(fleet), "handed_on": handed, "alarms": changed, **_answer(report)}
     metrics = (*report.metrics, *figures, *care.count(fleet), Metric("Refusals", len(refused)), Metric("Looks"))
@@ -190,6 +192,7 @@ def _try(clients: Clients, settings: Settings, look: Look, attended: Attended) -
     found = plan(scene, settings)
     attended.waits, attended.error = found.waits, None
     attended.refused = {found.refusal.name: found.refusal.sentence} if found.refusal else None
+    attended.is_advice = bool(found.refusal and found.refusal.is_advice)
     if look.dry_run:
         attended.did = [{"would": describe(action)} for action in found.actions]
         return None
@@ -225,7 +228,7 @@ def _act(clients: Clients, settings: Settings, scene: Scene, found: Plan, attend
 def _report(*attended: Attended) -> Report:
     metrics: list[Metric] = []
     for one in attended:
-        if one.refused:
+        if one.refused and not one.is_advice:
             metrics.append(Metric("Refusals"))
         if one.replaced is not None:
             metrics += [Metric("DatabaseReplaced"), Metric("SecondsToReplace", one.replaced, MetricUnit.Seconds)]

@@ -54,7 +54,7 @@ def describe(name: str, state: State, settings: Settings, now: datetime) -> Care
     if not scene.volumes or not scene.launches or name in settings.backup.retired:
         return Care("" if not scene.volumes else "it has no launch template", retired=_retired(scene))
     found = plan(scene, settings.replacement)
-    refused, _, since = scene.anchor.tags.get(tags.REFUSED, "").partition(" ")
+    refused, since, *_ = [*scene.anchor.tags.get(tags.REFUSED, "").split(" "), ""]
     target = scene.target if scene.target and scene.target.id != scene.home else None
     return Care(
         _why_not(scene, found, settings),
