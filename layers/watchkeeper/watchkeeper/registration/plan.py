@@ -40,7 +40,8 @@ def plan(scene: Scene, settings: Settings) -> Plan:
 
 def _all_look_dead(scene: Scene) -> bool:
     """Where people paused all of it, they know."""
-    is_paused = all(tags.PAUSED in one.tags for one in (*scene.nodes, *scene.pools))
+    words = [*(one.tags for one in scene.nodes), *(one.tags for one in scene.pools)]
+    is_paused = all(tags.PAUSED in one for one in words)
     return not is_paused and all(one.state in ("gone", "impaired") for one in scene.nodes)
 
 
