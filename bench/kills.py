@@ -83,7 +83,7 @@ def _event(region: Region) -> dict[str, str]:
 @contextmanager
 def _region(seed: int) -> Iterator[Region]:
     with Region(Simulated(seed=seed), seed=seed) as region:
-        region.deploy("template.yaml", ReplaceDatabaseHosts="false")
+        region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
         region.deploy("examples/smallpayroll.yaml")
         region.run(region.quiet, at_most=minutes(10))
         region.run(at_most=minutes(3))

@@ -102,7 +102,7 @@ def _measured_apart(way: str, snapshots: int) -> Cost:
 def measure(way: str, snapshots: int) -> Cost:
     """Prune so many in one way, in this process."""
     with Region(Simulated(seed=1), seed=1, start=AFTER_THE_NIGHT) as region:
-        region.deploy("template.yaml", ReplaceDatabaseHosts="false")
+        region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
         ids = [one for number in range(snapshots // NIGHTS) for one in _stock(region, f"app-{number}")]
         region.calls.clear()
         began, cpu, memory = region.clock.now(), time.process_time(), _megabytes()

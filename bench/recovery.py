@@ -255,6 +255,7 @@ def settle(region: Region) -> str:
         "HostedZoneIds": app["HostedZone"],
         "RecordNames": "*.smallpayroll.internal",
         "LaunchRoleArns": app["DatabaseRole"],
+        "RegisterWebNodes": "false",
     }
     region.deploy("template.yaml", **parameters)
     region.run(at_most=minutes(15))

@@ -21,7 +21,7 @@ READY_SECONDS = 120
 @pytest.fixture(scope="module")
 def region() -> Iterator[Region]:
     with Region(Disks()) as region:
-        region.deploy("template.yaml", ReplaceDatabaseHosts="false")
+        region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
         region.deploy("examples/smallpayroll.yaml")
         for _ in range(READY_SECONDS):
             if answers(host(region)):

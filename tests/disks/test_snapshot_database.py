@@ -40,7 +40,7 @@ WRITES = ["SendCommand (pre-script)", "CreateSnapshots", "SendCommand (post-scri
 @pytest.fixture(scope="module")
 def region() -> Iterator[Region]:
     with Region(Disks()) as region:
-        region.deploy("template.yaml", LeaseSeconds=str(LEASE), ReplaceDatabaseHosts="false")
+        region.deploy("template.yaml", LeaseSeconds=str(LEASE), ReplaceDatabaseHosts="false", RegisterWebNodes="false")
         region.deploy("examples/smallpayroll.yaml")
         wait(region, lambda: answers(only_host(region)), minutes(2))
         here = database_of(region)

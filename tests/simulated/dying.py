@@ -40,6 +40,7 @@ def open_region(
             "template.yaml",
             Email="a@example.com",
             ReplaceDatabaseHosts=str(sweeps).lower(),
+            RegisterWebNodes="false",
             HostedZoneIds=app["HostedZone"],
             RecordNames="*.smallpayroll.internal",
             LaunchRoleArns=app["DatabaseRole"],

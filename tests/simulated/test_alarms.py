@@ -17,7 +17,13 @@ DAY = hours(24)
 @pytest.fixture
 def region() -> Iterator[Region]:
     with Region(Simulated(seed=7), seed=7) as opened:
-        opened.deploy("template.yaml", Email="a@example.com", ReservedConcurrency="5", ReplaceDatabaseHosts="false")
+        opened.deploy(
+            "template.yaml",
+            Email="a@example.com",
+            ReservedConcurrency="5",
+            ReplaceDatabaseHosts="false",
+            RegisterWebNodes="false",
+        )
         yield opened
 
 

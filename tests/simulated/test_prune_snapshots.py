@@ -42,7 +42,14 @@ def open_region(template: str | Path = "template.yaml", **parameters: str) -> It
     """A region with Watchkeeper in it, which keeps 7d, and a few of the newest."""
     with Region(Simulated(seed=7), seed=7) as region:
         region.deploy(
-            template, **{"Email": "a@example.com", "Keep": "7d", "ReplaceDatabaseHosts": "false", **parameters}
+            template,
+            **{
+                "Email": "a@example.com",
+                "Keep": "7d",
+                "ReplaceDatabaseHosts": "false",
+                "RegisterWebNodes": "false",
+                **parameters,
+            },
         )
         region.calls.clear()
         yield region

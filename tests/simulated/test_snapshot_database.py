@@ -53,7 +53,9 @@ def region() -> Iterator[Region]:
 def open_region(seed: int = 7, **parameters: str) -> Iterator[Region]:
     """A region with Watchkeeper and smallpayroll in it, both settled."""
     with Region(Simulated(seed=seed), seed=seed) as region:
-        region.deploy("template.yaml", Email="a@example.com", ReplaceDatabaseHosts="false", **parameters)
+        region.deploy(
+            "template.yaml", Email="a@example.com", ReplaceDatabaseHosts="false", RegisterWebNodes="false", **parameters
+        )
         region.deploy("examples/smallpayroll.yaml")
         region.run(region.quiet, at_most=minutes(10))
         region.run(at_most=minutes(3))
