@@ -623,6 +623,19 @@ def test_a_volume_that_hangs_on_its_way_to_the_new_host_is_told_without_a_word_o
     assert "--force" not in found.sentence
 
 
+@pytest.mark.parametrize(("minutes", "told"), [(19, None), (20, "takes-long")])
+def test_an_address_that_does_not_arrive_at_a_host_that_is_well_is_told(minutes: int, told: str | None) -> None:
+    since = NOW - timedelta(minutes=minutes)
+    coming = Interface("eni-1", "10.0.0.9", OLD, "eni-attach-1", "attaching", "payroll", since=since)
+
+    found = plan(scene(volumes=away(OLD, address="eni-1"), record=coming), SETTINGS)
+
+    assert found.waits == (f"eni-1 is attached to {OLD}: attaching",)
+    assert (found.refusal.name if found.refusal else None) == told
+    if found.refusal:
+        assert "--attachment-id eni-attach-1" in found.refusal.sentence
+
+
 def test_a_move_that_got_on_a_moment_ago_stands_still_for_no_time() -> None:
     assert refusal(stands(90)) == "takes-long"
     again = details(starts={NEW: (started(timedelta(hours=1), code=210), under_way())})

@@ -14,15 +14,12 @@ from watchkeeper import tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import NetworkInterfaceTypeDef
     from mypy_boto3_route53 import Route53Client
-    from mypy_boto3_route53.type_defs import (
-        ChangeTypeDef,
-        ResourceRecordSetOutputTypeDef,
-        ResourceRecordSetTypeDef,
-    )
+    from mypy_boto3_route53.type_defs import ChangeTypeDef, ResourceRecordSetOutputTypeDef, ResourceRecordSetTypeDef
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +61,7 @@ UNREAD = Odd("it was not read")
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A network interface: the instance and the id of its attachment if it has one, which `status` is then of.
+    """A network interface: the instance and the id of its attachment if it has one, which `status`, `since` are of.
 
     Without one the status is its own (`available`). One that AWS attached for a service has an attachment alone.
     `is_first` is what its instance was launched with and keeps; `is_deleted_with_host` goes when that is terminated.
@@ -78,6 +75,7 @@ class Interface:
     application: str = ""
     is_first: bool = False
     is_deleted_with_host: bool = False
+    since: datetime | None = None
 
     @classmethod
     def from_boto(cls, interface: NetworkInterfaceTypeDef) -> Interface:
@@ -94,6 +92,7 @@ class Interface:
             tags.read(interface.get("TagSet", [])).get(tags.APPLICATION, ""),
             attachment.get("DeviceIndex") == 0,
             attachment.get("DeleteOnTermination", False),
+            attachment.get("AttachTime"),
         )
 
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from watchkeeper import tags
 from watchkeeper.aws.addresses import Interface, Odd
 from watchkeeper.aws.hosts import GROUP
+from watchkeeper.look import stamp
 from watchkeeper.replacement.refusals import Refusal
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.launches import Launch
     from watchkeeper.replacement.scene import Scene
@@ -152,6 +155,18 @@ def _of_interface(scene: Scene, name: str) -> str:
     if isinstance(scene.record, Interface) and scene.record.application != scene.application:
         return f"{name} is not tagged {tags.APPLICATION}={scene.application}, so it is not moved: tag it."
     return ""
+
+
+def address_hangs(scene: Scene, after: timedelta) -> Refusal | None:
+    """The interface that is its address is being attached for longer than this, though no move is under way."""
+    one = scene.record
+    if not isinstance(one, Interface) or one.status != "attaching" or not one.since or scene.now - one.since < after:
+        return None
+    return Refusal(
+        "takes-long",
+        f"{one.id}, its address, is {one.status} to {one.instance} since {stamp(one.since)}: aws ec2 "
+        f"detach-network-interface --force --attachment-id {one.attachment}; the next look then attaches it anew.",
+    )
 
 
 def endings(scene: Scene, host: Host) -> Refusal | None:

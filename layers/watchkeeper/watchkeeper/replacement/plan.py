@@ -43,8 +43,12 @@ def plan(scene: Scene, settings: Settings) -> Plan:
 
 def _in_time(scene: Scene, found: Plan) -> Plan:
     """What a move still waits for after so long is told; it goes on all the same."""
-    since = refusals.last_step(scene) if scene.volumes and scene.details else None
-    if found.refusal or not found.waits or since is None or scene.now - since < LONG:
+    if found.refusal or not found.waits or not scene.volumes or not scene.details:
+        return found
+    since = refusals.last_step(scene)
+    if since is None:
+        return replace(found, refusal=obstacles.address_hangs(scene, LONG))
+    if scene.now - since < LONG:
         return found
     return replace(found, refusal=refusals.takes_long(scene, since, found.waits))
 
