@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.template.conftest import Node, Template
 
 ALARM = "AWS::CloudWatch::Alarm"
-SERVICES = ("snapshot_database", "replace_database_host")
+SERVICES = ("snapshot_database", "register_web_nodes", "replace_database_host")
 
 
 def alarm(template: Template, name: str) -> Node:
@@ -111,13 +111,23 @@ def test_a_database_that_is_nearly_full_rings(template: Template) -> None:
     assert (given["ComparisonOperator"], given["Threshold"]) == ("GreaterThanThreshold", {"Ref": "DiskAlarmPercent"})
 
 
-def test_that_nobody_looks_for_ten_minutes_rings_where_somebody_should(template: Template) -> None:
-    given = alarm(template, "SweepLateAlarm")
+@pytest.mark.parametrize(
+    ("name", "service", "condition"),
+    [
+        ("SweepLateAlarm", "replace_database_host", "ReplacesHosts"),
+        ("PoolSweepLateAlarm", "register_web_nodes", "RegistersNodes"),
+    ],
+)
+def test_that_nobody_looks_for_ten_minutes_rings_where_somebody_should(
+    template: Template, name: str, service: str, condition: str
+) -> None:
+    given = alarm(template, name)
 
     assert (given["MetricName"], given["ComparisonOperator"], given["Threshold"]) == ("Looks", "LessThanThreshold", 1)
     assert given["TreatMissingData"] == "breaching"
     assert given["Period"] * given["EvaluationPeriods"] == 600
-    assert template.resources["SweepLateAlarm"]["Condition"] == "ReplacesHosts"
+    assert given["Dimensions"] == [{"Name": "service", "Value": service}]
+    assert template.resources[name]["Condition"] == condition
 
 
 def test_what_waits_in_the_failure_queue_rings(template: Template) -> None:
