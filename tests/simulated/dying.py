@@ -188,7 +188,7 @@ def notices(region: Region) -> list[tuple[str, str]]:
 
 def refusals(region: Region) -> list[str]:
     """The names of the refusals that were told."""
-    found = [re.search(r"is (?:not replaced|well; to be mended) \((.+)\)$", subject) for subject, _ in notices(region)]
+    found = [re.search(r"is not replaced \((.+)\)$", subject) for subject, _ in notices(region)]
     return [one[1] for one in found if one]
 
 

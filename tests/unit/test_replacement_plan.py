@@ -904,6 +904,15 @@ def test_what_is_told_of_a_host_that_is_well_is_forgotten_only_by_a_close_look_a
     assert not dead.refusal.is_advice
 
 
+def test_a_refusal_of_a_host_that_is_well_again_is_only_remembered_as_advice() -> None:
+    refused = away(OLD, refused="not-ours-to-kill 2026-11-22T04:00:00Z")
+    full = away(OLD, refused="no-capacity 2026-11-22T04:00:00Z")
+    failed = details(failure=Failure("InsufficientInstanceCapacity", "no room"))
+
+    assert [type(one) for one in plan(scene(host(is_spot=True), volumes=refused), SETTINGS).actions] == [Tag]
+    assert not plan(scene(volumes=full, details=failed), SETTINGS).actions  # of the move, in the look that ended it
+
+
 def test_a_refusal_holds_while_it_is_asked_again_whether_it_does() -> None:
     known = away(OLD, refused="host-answers 2026-11-22T04:00:00Z")
     ill = {"volumes": known, "checks": {OLD: impaired()}}

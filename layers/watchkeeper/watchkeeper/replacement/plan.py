@@ -183,11 +183,18 @@ def _tell(scene: Scene, found: Plan) -> tuple[Action, ...]:
         return (Untag((scene.anchor.id,), tags.REFUSED, f"{before} no longer holds"),) if is_over else ()
     if (found.refusal.name, found.refusal.is_advice) == (before, was_advice):
         return ()
-    kind = f" {ADVICE}" if found.refusal.is_advice else ""
-    return (
-        tell(scene, found.refusal, f"{scene.home}.{scene.now:%Y-%m-%d}{kind.replace(' ', '.')}"),
-        Tag((scene.anchor.id,), {tags.REFUSED: f"{found.refusal.name} {stamp(scene.now)}{kind}"}, found.refusal.name),
-    )
+    return _begin(scene, found.refusal, is_told=found.refusal.name == before and not was_advice)
+
+
+def _begin(scene: Scene, refusal: Refusal, *, is_told: bool) -> tuple[Action, ...]:
+    """What tells of a refusal and remembers it; as a refusal that was told before it is only remembered as advice."""
+    if is_told and scene.details and scene.details.failure:
+        return ()  # of the move that this look has seen end
+    kind = f" {ADVICE}" if refusal.is_advice else ""
+    told = tell(scene, refusal, f"{scene.home}.{scene.now:%Y-%m-%d}{kind.replace(' ', '.')}")
+    words = {tags.REFUSED: f"{refusal.name} {stamp(scene.now)}{kind}"}
+    remembered = Tag((scene.anchor.id,), words, refusal.name)
+    return (remembered,) if is_told else (told, remembered)
 
 
 def tell(scene: Scene, refusal: Refusal, of: str) -> Tell:

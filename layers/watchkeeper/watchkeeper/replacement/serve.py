@@ -134,7 +134,7 @@ def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> 
     attended = [_attend(clients, settings, look, name, left) for name in work if not handed]
     changed, failed = _keep_alarms(clients, settings, fleet)
     left = seconds - (now() - began).total_seconds()
-    figures = care.ask(clients.read, clients.write, settings, fleet, look, left)
+    figures = care.ask(clients.read, clients.write, settings, fleet, look, left) if not attended else ()
     rest = [found.refusal for name, found in plans.items() if name not in work]
     refused = [one for one in rest if one and not one.is_advice]
     report = _report(*attended)
