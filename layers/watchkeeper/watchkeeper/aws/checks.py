@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
@@ -64,7 +64,8 @@ def find_impaired(ec2: EC2Client, zone: str | None = None, *, volumes: bool = Fa
     where: list[FilterTypeDef] = [{"Name": "availability-zone", "Values": [zone]}] if zone else []
     found: dict[str, Check] = {}
     for name in (*OF_HOSTS, *([OF_VOLUMES] if volumes else [])):
-        found |= _find(ec2, [{"Name": name, "Values": ["impaired"]}, *where])
+        statuses = _statuses(ec2, [{"Name": name, "Values": ["impaired"]}, *where])
+        found |= {one["InstanceId"]: Check.from_boto(one) for one in statuses}
     return found
 
 
@@ -72,15 +73,12 @@ def find_unwell(ec2: EC2Client) -> dict[str, str]:
     """What EC2 says of the running instances whose two checks do not both say ok, by id: the worse of the two."""
     found: dict[str, str] = {}
     for name in OF_HOSTS:
-        pages = ec2.get_paginator("describe_instance_status").paginate(
-            Filters=[{"Name": name, "Values": list(NOT_OK)}], PaginationConfig={"PageSize": 1000}
-        )
-        for one in (one for page in pages for one in page["InstanceStatuses"]):
+        for one in _statuses(ec2, [{"Name": name, "Values": list(NOT_OK)}]):
             said = {one.get("InstanceStatus", {}).get("Status"), one.get("SystemStatus", {}).get("Status")}
             found[one["InstanceId"]] = next(word for word in NOT_OK if word in said)
     return found
 
 
-def _find(ec2: EC2Client, filters: Sequence[FilterTypeDef]) -> dict[str, Check]:
+def _statuses(ec2: EC2Client, filters: Sequence[FilterTypeDef]) -> Iterator[InstanceStatusTypeDef]:
     pages = ec2.get_paginator("describe_instance_status").paginate(Filters=filters, PaginationConfig={"PageSize": 1000})
-    return {one["InstanceId"]: Check.from_boto(one) for page in pages for one in page["InstanceStatuses"]}
+    return (one for page in pages for one in page["InstanceStatuses"])
