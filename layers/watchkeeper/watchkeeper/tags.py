@@ -27,6 +27,8 @@ FROZEN_MS = PREFIX + "frozen-ms"
 LSN = PREFIX + "lsn"
 SECONDS = PREFIX + "seconds-to-set"
 PROVEN_AT = PREFIX + "proven-at"
+RECOVERY_MS = PREFIX + "recovery-ms"
+FAILED = PREFIX + "failed"
 ZONE = PREFIX + "zone"
 TYPES = PREFIX + "types"
 LOST = PREFIX + "lost"
@@ -35,11 +37,14 @@ HOST = PREFIX + "host"
 REPLACED = PREFIX + "replaced"
 REFUSED = PREFIX + "refused"
 RESTORED_FROM = PREFIX + "restored-from"
+RESTORED_FOR = PREFIX + "restored-for"
+TIMELINE = PREFIX + "timeline"
 
 RETIRED = PREFIX + "retired"
 REGISTERED = PREFIX + "registered"
 REGISTERED_IP = PREFIX + "registered-ip"
 REPLACES = PREFIX + "replaces"
+REHEARSES = PREFIX + "rehearses"
 
 DATABASE = "database"
 DATABASE_HOST = "database-host"
@@ -48,9 +53,29 @@ WEB_NODE = "web-node"
 WEB_POOL = "web-pool"
 SNAPSHOT = "snapshot"
 NOT_OURS = "not-ours"
+RESTORED = "restored"
+PUT_ASIDE = "retired"
+REHEARSAL = "rehearsal"
+
+# What restore_database pauses a database with while it is at it.
+RESTORING = ("restore ", "undo ")
 
 WRITTEN_BY_PEOPLE = (APPLICATION, ROLE, ADDRESS, KEEP, FILES, PAUSED, INSTANCE_TYPES)
-WRITTEN_ON_SNAPSHOTS = (RUN, SET, VOLUMES, CONSISTENCY, FROZEN_MS, LSN, SECONDS, PROVEN_AT, ZONE, TYPES, LOST)
+WRITTEN_ON_SNAPSHOTS = (
+    RUN,
+    SET,
+    VOLUMES,
+    CONSISTENCY,
+    FROZEN_MS,
+    LSN,
+    SECONDS,
+    PROVEN_AT,
+    RECOVERY_MS,
+    FAILED,
+    ZONE,
+    TYPES,
+    LOST,
+)
 WRITTEN_ON_NODES = (REGISTERED, REGISTERED_IP)
 WRITTEN_BY_WATCHKEEPER = (
     *WRITTEN_ON_SNAPSHOTS,
@@ -59,8 +84,11 @@ WRITTEN_BY_WATCHKEEPER = (
     REPLACED,
     REFUSED,
     RESTORED_FROM,
+    RESTORED_FOR,
+    TIMELINE,
     RETIRED,
     REPLACES,
+    REHEARSES,
 )
 
 # A resource takes 50 tags at most: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
@@ -78,3 +106,8 @@ def read(tags: Iterable[TagTypeDef]) -> dict[str, str]:
 def write(tags: Mapping[str, str]) -> list[TagTypeDef]:
     """A mapping of key to value, as AWS takes it."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def is_restoring(paused: str) -> bool:
+    """Whether it is restore_database that paused something, by the reason."""
+    return paused.startswith(RESTORING)
