@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,12 +11,12 @@ import pytest
 from tests.unit.builders import DATA, NOW, WAL, snapshot_set
 from tests.unit.scenes import NEW, OLD, SETTINGS, details, host, retired, scene, volume
 from watchkeeper import tags
-from watchkeeper.aws import volumes
 from watchkeeper.aws.launches import Launch
 from watchkeeper.look import stamp
 from watchkeeper.replacement import actions, loss
 from watchkeeper.replacement.actions import Restore, Tag, Tell
 from watchkeeper.replacement.plan import plan
+from watchkeeper.restore import copies
 
 if TYPE_CHECKING:
     from watchkeeper.aws.volumes import Volume
@@ -148,7 +147,7 @@ def test_a_set_that_is_restored_in_part_is_restored_as_a_whole_before_anything_i
 
     assert isinstance(rest, Restore)
     assert rest.set.members == (second,)
-    assert loss.types(rest.set) == [("io2", 8000, 0)]
+    assert copies.types(rest.set) == [("io2", 8000, 0)]
     assert by_hand.refusal
     assert f"--snapshot-id {second.id}" in by_hand.refusal.sentence
     assert first.id not in by_hand.refusal.sentence
@@ -183,7 +182,7 @@ def test_a_restored_volume_says_what_it_is_of() -> None:
 
     assert words[tags.HOST] == OLD
     assert words[tags.RESTORED_FROM] == taken.members[0].id
-    assert loss.types(taken) == [("gp3", 3000, 125), ("io2", 8000, 0)]
+    assert copies.types(taken) == [("gp3", 3000, 125), ("io2", 8000, 0)]
 
 
 def test_volumes_that_come_back_after_a_restore_are_named_and_nothing_is_moved() -> None:
@@ -212,16 +211,10 @@ def test_volumes_that_come_back_after_a_restore_are_named_and_nothing_is_moved()
 
 
 def test_the_same_set_restored_for_another_loss_makes_other_volumes() -> None:
-    tokens: list[str] = []
-
-    def create_volume(**words: Any) -> dict[str, str]:
-        tokens.append(words["ClientToken"])
-        return {"VolumeId": "vol-1"}
-
-    ec2: Any = SimpleNamespace(create_volume=create_volume)
+    tokens = []
     for times in (THRICE, f"{THRICE} {stamp(NOW)}", stamp(NOW)):
         (taken,) = lost(times).details.sets  # type: ignore[union-attr]
-        volumes.restore(ec2, taken.members[0], "eu-central-1a", ("gp3", 0, 0), {})
+        tokens.append(loss.token(taken.members[0], "eu-central-1a"))
 
     assert tokens[0] == tokens[1]
     assert tokens[0] != tokens[2]

@@ -1,4 +1,4 @@
-"""Starts of databases on hosts, through the document start_database: sent, and found again in SSM's own memory."""
+"""Commands for databases on hosts, through documents: sent, and found again in SSM's own memory."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Command = Literal["start", "record", "probe"]
+# The first three are of the document start_database; the others have one each.
+Command = Literal["start", "record", "probe", "stop", "mount", "check"]
+COMMANDS: tuple[Command, ...] = ("start", "record", "probe", "stop", "mount", "check")
 
 # What the agent writes between a script's output and its complaints, where SSM shows both in one.
 ERRORS = "----------ERROR-------"
 AGENTS_OWN = re.compile(r"failed to run commands: exit status \d+\s*$")
 
-# The document's own exit codes: documents/start_database.yaml.
-RECOVERING, UNFIT = 211, 212
+# The documents' own exit codes: documents/start_database.yaml, check_database.yaml.
+RECOVERING, UNFIT, DAMAGED = 211, 212, 213
 
 # SSM gives a command that never said its last word up only after its time-outs, 75 minutes by default.
 LOST_AFTER = timedelta(minutes=10)
@@ -63,7 +65,8 @@ def send(ssm: SSMClient, hosts: Sequence[str], document: str, command: Command, 
 
     SendCommand has no token; the document takes a lock on the host, and does nothing twice.
     """
-    given = {"command": command, **{key: value for key, value in parameters.items() if value}}
+    chosen = {"command": command} if command in COMMANDS[:3] else {}
+    given = {**chosen, **{key: value for key, value in parameters.items() if value}}
     sent = ssm.send_command(
         InstanceIds=list(hosts),
         DocumentName=document,
@@ -87,7 +90,7 @@ def find(ssm: SSMClient, host: str, document: str, volumes: Sequence[str], now: 
         Details=True,
         PaginationConfig={"PageSize": 50},
     )
-    wanted = {_comment(command, " ".join(volumes)): command for command in ("start", "record", "probe")}
+    wanted = {_comment(command, " ".join(volumes)): command for command in COMMANDS}
     found = [one for page in pages for one in page["CommandInvocations"] if one.get("Comment") in wanted]
     found.sort(key=lambda one: one["RequestedDateTime"])
     return [Start(wanted[one["Comment"]], one["RequestedDateTime"], _outcome(one, now)) for one in found]

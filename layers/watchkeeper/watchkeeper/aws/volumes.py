@@ -61,6 +61,7 @@ class Volume:
     key: str = ""
     is_shared: bool = False
     is_managed: bool = False
+    snapshot: str = ""
 
     @classmethod
     def from_boto(cls, volume: VolumeTypeDef) -> Volume:
@@ -84,16 +85,22 @@ class Volume:
             volume.get("KmsKeyId", ""),
             volume.get("MultiAttachEnabled", False),
             volume.get("Operator", {}).get("Managed", False),
+            volume.get("SnapshotId", ""),
         )
 
 
 def find(ec2: EC2Client, applications: Sequence[str]) -> list[Volume]:
     """The database volumes of the applications with these names (`*` matches any text), in the order of their ids."""
+    return find_of(ec2, applications, [tags.DATABASE])
+
+
+def find_of(ec2: EC2Client, applications: Sequence[str], roles: Sequence[str]) -> list[Volume]:
+    """The volumes of the applications with these names that have one of these roles, in the order of their ids."""
     return _find(
         ec2,
         [
             {"Name": f"tag:{tags.APPLICATION}", "Values": list(applications)},
-            {"Name": f"tag:{tags.ROLE}", "Values": [tags.DATABASE]},
+            {"Name": f"tag:{tags.ROLE}", "Values": list(roles)},
         ],
     )
 
@@ -174,20 +181,29 @@ def detach(ec2: EC2Client, volume: str, instance: str, *, force: bool) -> None:
     logger.info("volume detached", extra={"volume_id": volume, "instance_id": instance, "force": force})
 
 
-def restore(ec2: EC2Client, snapshot: Snapshot, zone: str, kind: tuple[str, int, int], words: Mapping[str, str]) -> str:
-    """Makes a volume of a snapshot: its id, the same for the same snapshot, zone and loss. `kind` is type, IOPS, MiB/s.
+def token(*of: str) -> str:
+    """The client token of a volume that is made of a snapshot: the same wish has the same token, for ever.
 
-    A token of a volume that was lost in its turn would answer that one, so each loss has its own: its first look.
+    That of a volume which was deleted since answers the deleted one, so a wish that may come again says when it is of:
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    return "wk-" + hashlib.sha256(" ".join(of).encode()).hexdigest()[:40]
+
+
+def restore(
+    ec2: EC2Client, snapshot: Snapshot, zone: str, kind: tuple[str, int, int], words: Mapping[str, str], token: str
+) -> str:
+    """Makes a volume of a snapshot: its id, the same for the same token. `kind` is type, IOPS, MiB/s.
+
     Raises ClientError. A key of the snapshot's is the volume's too:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
     """
     name, iops, throughput = kind
-    loss = snapshot.tags.get(tags.LOST, "").split(" ")[0]
     request: CreateVolumeRequestTypeDef = {
         "SnapshotId": snapshot.id,
         "AvailabilityZone": zone,
         "VolumeType": cast("VolumeTypeType", name),
-        "ClientToken": "wk-" + hashlib.sha256(f"{snapshot.id} {zone} {loss}".encode()).hexdigest()[:40],
+        "ClientToken": token,
         "TagSpecifications": [{"ResourceType": "volume", "Tags": tags.write(words)}],
     }
     if iops and name in ("gp3", "io1", "io2"):
@@ -197,6 +213,22 @@ def restore(ec2: EC2Client, snapshot: Snapshot, zone: str, kind: tuple[str, int,
     made = ec2.create_volume(**request)["VolumeId"]
     logger.info("volume restored", extra={"volume_id": made, "snapshot_id": snapshot.id})
     return made
+
+
+def delete(ec2: EC2Client, volume: str) -> bool:
+    """Deletes a volume; one that is gone is done. False if something holds it: look again.
+
+    Raises ClientError for all else. Codes: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+    try:
+        ec2.delete_volume(VolumeId=volume)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code not in ("InvalidVolume.NotFound", "VolumeInUse", "IncorrectState"):
+            raise
+        return code == "InvalidVolume.NotFound"
+    logger.info("volume deleted", extra={"volume_id": volume})
+    return True
 
 
 def _find(ec2: EC2Client, filters: Sequence[FilterTypeDef]) -> list[Volume]:

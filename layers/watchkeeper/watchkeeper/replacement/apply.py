@@ -31,6 +31,7 @@ from watchkeeper.replacement.actions import (
     Untag,
 )
 from watchkeeper.replacement.scene import GONE, MOST_REPLACEMENTS
+from watchkeeper.restore import copies
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -107,8 +108,9 @@ def _apply(
             else:
                 addresses.attach_interface(read.ec2, interface.id, host)
         case Restore(restored, zone):
-            for member, kind in zip(restored.members, loss.types(restored), strict=True):
-                volumes.restore(read.ec2, member, zone, kind, loss.words(scene, restored, member.id))
+            for member, kind in zip(restored.members, copies.types(restored), strict=True):
+                words, token = loss.words(scene, restored, member.id), loss.token(member, zone)
+                volumes.restore(read.ec2, member, zone, kind, words, token)
         case Rehearse(template):
             found = launches.run(write.ec2_once, template, 0, "", _words(scene), dry_run=True)
             refused = None if isinstance(found, Host) or found.code == "DryRunOperation" else found

@@ -7,16 +7,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper import tags
+from watchkeeper.aws import volumes
 from watchkeeper.look import read_time, stamp
 from watchkeeper.replacement.actions import Restore, Tag
 from watchkeeper.replacement.refusals import Refusal
 from watchkeeper.replacement.scene import GONE
 from watchkeeper.replacement.verdict import Plan
+from watchkeeper.restore import copies
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.snapshots import Snapshot, SnapshotSet
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
@@ -148,7 +150,7 @@ def _commands(scene: Scene, newest: SnapshotSet) -> str:
         f"--volume-type {kind} --tag-specifications 'ResourceType=volume,Tags=["
         + "".join(f"{{Key={key},Value={value}}}," for key, value in words(scene, newest, member.id).items()).rstrip(",")
         + "]'"
-        for member, (kind, _, _) in zip(newest.members, types(newest), strict=True)
+        for member, (kind, _, _) in zip(newest.members, copies.types(newest), strict=True)
     )
 
 
@@ -180,16 +182,9 @@ def words(scene: Scene, restored: SnapshotSet, snapshot: str) -> dict[str, str]:
     }
 
 
-def types(restored: SnapshotSet) -> list[tuple[str, int, int]]:
-    """What each volume of a set was, in the order of its members: type, IOPS and MiB/s; 0 where none was recorded."""
-    found = dict(zip(restored.volumes, restored.members[0].tags.get(tags.TYPES, "").split(), strict=False))
-    return [_type(found.get(member.volume, "gp3")) for member in restored.members]
-
-
-def _type(text: str) -> tuple[str, int, int]:
-    kind, *figures = text.split("/")
-    numbers = [int(one) if one.isdigit() else 0 for one in (*figures, "", "")]
-    return kind or "gp3", numbers[0], numbers[1]
+def token(member: Snapshot, zone: str) -> str:
+    """The client token of a lost volume's copy: each loss has its own, which is named by its first look."""
+    return volumes.token(member.id, zone, member.tags.get(tags.LOST, "").split(" ")[0])
 
 
 def _newest(scene: Scene) -> SnapshotSet | None:

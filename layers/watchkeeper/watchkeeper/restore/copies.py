@@ -1,0 +1,30 @@
+"""Copies of a set's volumes: what each was, and the tags that its copy has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+
+if TYPE_CHECKING:
+    from watchkeeper.aws.snapshots import Snapshot, SnapshotSet
+
+
+def types(of: SnapshotSet) -> list[tuple[str, int, int]]:
+    """What each volume of a set was, in the order of its members: type, IOPS and MiB/s; 0 where none was recorded."""
+    found = dict(zip(of.volumes, of.members[0].tags.get(tags.TYPES, "").split(), strict=False))
+    return [_type(found.get(member.volume, "gp3")) for member in of.members]
+
+
+def originals(member: Snapshot) -> dict[str, str]:
+    """What people had tagged the volume of this snapshot with: their own words, its address, and how it is kept."""
+    kept = (tags.ADDRESS, tags.KEEP)
+    return {
+        key: value for key, value in member.tags.items() if key in kept or not key.startswith(("aws:", tags.PREFIX))
+    }
+
+
+def _type(text: str) -> tuple[str, int, int]:
+    kind, *figures = text.split("/")
+    numbers = [int(one) if one.isdigit() else 0 for one in (*figures, "", "")]
+    return kind or "gp3", numbers[0], numbers[1]
