@@ -20,6 +20,8 @@ class Disk:
     """What lies on a volume: a part of a database cluster, or nothing while `cluster` is empty.
 
     A part is called after the volume that it first lay on; `recorded` are all parts, as the document's record has them.
+    `damage` is what a check complains of, or the mount where it is not `mountable`; `taken` the instant that it is a
+    copy of.
     """
 
     cluster: str = ""
@@ -28,6 +30,15 @@ class Disk:
     timeline: int = 1
     begun: str = ""  # the snapshot for which the timeline was begun
     acknowledged: int = 0
+    uuid: str = ""
+    damage: str = ""
+    mountable: bool = True
+    taken: int = 0
+
+    @property
+    def moment(self) -> tuple[int, int, str, int]:
+        """What is the same on all volumes of a database, unless some are of another moment than the others."""
+        return self.taken, self.timeline, self.begun, self.acknowledged
 
 
 @dataclass(slots=True)
@@ -38,7 +49,9 @@ class Host:
     of each time) a start. `postgres` is set to False when PostgreSQL dies. `database` is what it lies on, if not on all
     that is asked for. `recovering`: how many seconds its crash recovery takes. `empty_cluster`: one of the image's runs
     on the root disk. An agent that is `silent` takes commands and never answers. `web`: whether a web server answers,
-    or the status with which it does; it starts when the agent does.
+    or the status with which it does; it starts when the agent does. `held`: the sentence with which its volumes cannot
+    be unmounted. `occupied` are places where no copy may be mounted. `checking`: how many seconds a check takes, which
+    ends with the sentence `check_fails`; without `amcheck` there is none.
     """
 
     id: str = ""
@@ -57,6 +70,11 @@ class Host:
     full_percent: int = 10
     warnings: tuple[str, ...] = ()
     web: bool | int = True
+    held: str = ""
+    occupied: frozenset[str] = frozenset()
+    checking: float | None = None
+    check_fails: str = ""
+    amcheck: bool = True
     # -----
     on: bool = True
     hung: bool = False
@@ -66,6 +84,11 @@ class Host:
     mounted: set[str] = field(default_factory=set)
     enabled: frozenset[str] = frozenset()  # the volumes on which PostgreSQL starts at boot, if all are there
     served: frozenset[str] = frozenset()  # the volumes on which a server runs
+    isolated: frozenset[str] = frozenset()  # the volumes on which one runs that nobody reaches
+    places: dict[str, str] = field(default_factory=dict)  # the copies, and where each is mounted
+    stops: dict[frozenset[str], dict[str, Any]] = field(default_factory=dict)  # by volumes, what stopping them came to
+    checks: dict[tuple[frozenset[str], str], float] = field(default_factory=dict)  # by volumes and SQL, when each ends
+    began: float = 0  # when the server did
     ready: float = 0  # when its recovery is over
     starting: bool = False
     keeper: Keeper | None = None
@@ -75,6 +98,12 @@ class Host:
     def is_alive(self) -> bool:
         """Whether anything runs on it."""
         return self.on and not self.hung
+
+    def lose_processes(self, volume: str | None = None) -> None:
+        """Of the isolated server and its checks nothing runs any more: on a volume, or at all."""
+        if volume is None or volume in self.isolated:
+            self.isolated = frozenset()
+            self.checks = {}
 
 
 @dataclass(frozen=True, slots=True)

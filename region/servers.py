@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -31,21 +31,41 @@ class Period:
 
 
 class Servers:
-    """The servers of all hosts, and what lies on all volumes."""
+    """The servers of all hosts, and what lies on all volumes.
+
+    `archived` are the timelines that were begun by servers that archive, with their cluster: the second of a pair would
+    write over the archive of the first.
+    """
 
     def __init__(self) -> None:
         self.clock: Clock
         self.disks: dict[str, Disk] = {}
         self.periods: list[Period] = []
+        self.torn: list[tuple[str, frozenset[str]]] = []
+        self.archived: list[tuple[str, int]] = []
 
     def serve(self, host: Host, volumes: Iterable[str], seconds: float = 0) -> None:
         """Start a server on volumes, also at every boot from now on; its recovery takes so long."""
         self.stop(host)
+        self.join(host.id, volumes)
         now = self.clock.now()
         host.served = host.enabled = frozenset(volumes)
         host.mounted |= host.served
-        host.postgres, host.ready = True, now + seconds
+        host.postgres, host.began, host.ready = True, now, now + seconds
         self.periods.append(Period(host.id, host.served, self.disks[min(host.served)].cluster, now))
+
+    def isolate(self, host: Host, volumes: Iterable[str], seconds: float) -> None:
+        """Start a server that nobody reaches: it takes no client's writes, is no second one, and is gone at a boot."""
+        host.isolated = frozenset(volumes)
+        self.join(host.id, host.isolated)
+        host.mounted |= host.isolated
+        host.postgres, host.began = True, self.clock.now()
+        host.ready = host.began + seconds
+
+    def join(self, host: str, volumes: Iterable[str]) -> None:
+        """A server opens these volumes; that they are not of one moment is kept in `torn`."""
+        if len({self.disks[volume].moment for volume in volumes}) > 1:
+            self.torn.append((host, frozenset(volumes)))
 
     def stop(self, host: Host) -> None:
         """The host's server ends, in whichever way."""
@@ -69,9 +89,9 @@ class Servers:
 
     def _create(self, known: frozenset[str], blank: set[str]) -> None:
         """A cluster, or more room for the one that is known."""
-        cluster = self.disks[min(known)].cluster if known else _identifier(min(blank))
+        like = self.disks[min(known)] if known else Disk(_identifier(min(blank)))
         for volume in blank:
-            self.disks[volume] = Disk(cluster, volume)
+            self.disks[volume] = replace(like, part=volume, recorded=frozenset(), uuid=f"uuid of {volume}")
 
     def takes_writes(self, host: Host) -> bool:
         """Whether a server of this host's volumes takes writes now."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from region.balancing import Balancers
 from region.freezing import Freeze, Freezing
 from region.host import Command, Disk, Host
+from region.restoring import Restoring
 from region.servers import Servers, is_deceived
 from region.starting import Starting
 
@@ -44,12 +45,15 @@ class Simulated:
         self._random = random.Random(f"agents {seed}")
         self._freezing = Freezing(seed)
         self._starting = Starting(seed, self.servers, self._freezing.frozen)
+        self._restoring = Restoring(seed, self.servers)
         self._balancers = Balancers(self.hosts)
         self._copies: dict[str, Disk] = {}
+        self._instants = 0
 
     def open(self, clock: Clock) -> None:
         """Take the region's clock."""
         self._clock = self._freezing.clock = self._starting.clock = self.servers.clock = self._balancers.clock = clock
+        self._restoring.clock = clock
 
     def close(self) -> None:
         """Nothing to remove."""
@@ -65,7 +69,10 @@ class Simulated:
     def snapshot(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Remember what each volume holds now, and which freeze holds it, if any does."""
         frozen = self._freezing.frozen
-        self._copies |= {snapshot: replace(self.servers.disks[volume]) for volume, snapshot in pairs}
+        self._instants += 1
+        self._copies |= {
+            snapshot: replace(self.servers.disks[volume], taken=self._instants) for volume, snapshot in pairs
+        }
         self.taken |= {snapshot: frozen[volume] for volume, snapshot in pairs if volume in frozen}
 
     def delete_snapshot(self, snapshot_id: str) -> None:
@@ -91,6 +98,8 @@ class Simulated:
         if host := self.hosts.get(instance_id):
             self.servers.stop(host)
             self._freezing.stop(host)
+            host.lose_processes()
+            host.places, host.stops = {}, {}
             host.on = host.hung = host.online = host.starting = False
             host.boots += 1
 
@@ -101,6 +110,7 @@ class Simulated:
         host = self.hosts[instance_id]
         self.servers.stop(host)
         self._freezing.hang(host)
+        host.lose_processes()
         host.hung = True
         host.boots += 1
 
@@ -124,6 +134,8 @@ class Simulated:
         if host:
             host.volumes.pop(volume_id, None)
             host.mounted.discard(volume_id)
+            host.places.pop(volume_id, None)
+            host.lose_processes(volume_id)
             self._freezing.frozen.pop(volume_id, None)
             if volume_id in host.served:
                 self.servers.stop(host)
@@ -135,12 +147,15 @@ class Simulated:
         return bool(host and host.is_alive and host.online and host.agent)
 
     def run(self, instance_id: str, document: Mapping[str, Any], parameters: Mapping[str, str], done: Done) -> None:
-        """Play freeze_database, known by its executionId, or start_database, known by its commands."""
+        """Play a document, known by its parameters: freeze_database has an executionId, start_database has commands."""
         host = self.hosts[instance_id]
+        command = Command(host, parameters, done, host.boots)
         if "executionId" in parameters:
             self._freezing.run(Freeze(host, parameters, done, host.boots))
         elif parameters.get("command") in self._starting.roles:
-            self._starting.run(Command(host, parameters, done, host.boots))
+            self._starting.run(command)
+        elif role := self._restoring.role(parameters):
+            self._restoring.run(command, role)
         else:
             raise NotImplementedError(f"nobody plays this document here: {document.get('description')}")
 
@@ -182,6 +197,11 @@ class Simulated:
         """Somebody thaws a file system, whoever froze it."""
         self._freezing.frozen.pop(volume_id, None)
 
+    def damage(self, snapshot_id: str, reason: str, *, mountable: bool = True) -> None:
+        """What is made of this snapshot from now on fails its check, or is not even to be mounted, for this reason."""
+        copy = self._copies.setdefault(snapshot_id, Disk())
+        copy.damage, copy.mountable = reason, mountable
+
     def kill_keeper(self, instance_id: str) -> None:
         """SIGKILL for the process that holds the freeze."""
         self._freezing.kill(self.hosts[instance_id])
@@ -190,7 +210,9 @@ class Simulated:
         """Somebody stops PostgreSQL and unmounts its volumes."""
         host = self.hosts[instance_id]
         self.servers.stop(host)
+        host.lose_processes()
         host.mounted.clear()
+        host.places.clear()
 
     def _bring_agent(self, host: Host) -> None:
         """It comes online later; in real time a hundred times as soon, as all that is AWS's own."""

@@ -61,17 +61,17 @@ class Starting:
 
     def _check(self, command: Command) -> None:
         host = command.host
-        if unfit := host.unfit or self._find_unfit(host, command.volumes):
+        if unfit := host.unfit or self._find_unfit(host, command.volumes, _is_isolated(command)):
             self._end(command, UNFIT, unfit)
-        elif failure := _take_failure(host):
+        elif failure := _take_failure(host) or self._find_unmountable(command.volumes):
             self._end(command, FAILED, failure)
-        elif host.postgres and set(command.volumes) <= host.served:
+        elif host.postgres and set(command.volumes) <= _served(command):
             self._await_recovery(command, {"mountMs": 0, "recoveryMs": 0, "stopped": []})
         else:
             mounting = self._random.uniform(*MOUNT_SECONDS)
             command.later(self.clock, mounting, lambda: self._start(command, mounting))
 
-    def _find_unfit(self, host: Host, volumes: tuple[str, ...]) -> str:
+    def _find_unfit(self, host: Host, volumes: tuple[str, ...], is_isolated: bool) -> str:
         """What a retry would find again."""
         disks, given = [self._disk(volume) for volume in volumes], " ".join(volumes)
         bare = [volume for volume, disk in zip(volumes, disks, strict=True) if not disk.recorded]
@@ -82,9 +82,15 @@ class Starting:
             return f"{given} are of different clusters: {' '.join(sorted({disk.cluster for disk in disks}))}."
         if lacking:
             return f"The database lies on {' '.join(sorted(lacking))} as well, which is not among {given}."
+        if set(volumes) & (host.served if is_isolated else host.isolated):
+            return f"PostgreSQL runs on {given} {'for everybody' if is_isolated else 'in isolation'}."
         if host.served and not set(volumes) & host.served:
             return f"A database of {' '.join(sorted(host.served))} runs here, not that of {given}."
         return ""
+
+    def _find_unmountable(self, volumes: tuple[str, ...]) -> str:
+        broken = [(volume, disk) for volume in volumes if not (disk := self._disk(volume)).mountable]
+        return f"{broken[0][0]} cannot be mounted: {broken[0][1].damage}" if broken else ""
 
     def _start(self, command: Command, mounting: float) -> None:
         host, seconds = command.host, self._random.uniform(*RECOVERY_SECONDS)
@@ -92,16 +98,21 @@ class Starting:
         stopped = [IMAGES_CLUSTER] if is_deceived(host) else []
         host.empty_cluster = False
         self._begin_timeline(command)
-        self._servers.serve(host, command.volumes, seconds)
+        if _is_isolated(command):
+            self._servers.isolate(host, command.volumes, seconds)
+        else:
+            self._servers.serve(host, command.volumes, seconds)
         words = {"mountMs": round(mounting * 1000), "recoveryMs": round(seconds * 1000), "stopped": stopped}
         self._await_recovery(command, words)
 
     def _begin_timeline(self, command: Command) -> None:
-        """A new timeline, once for a snapshot: the volume remembers which it was."""
-        snapshot = command.parameters.get("newTimeline", "")
-        for disk in map(self._disk, command.volumes):
-            if snapshot and snapshot != disk.begun:
-                disk.timeline, disk.begun = disk.timeline + 1, snapshot
+        """A new timeline, once for a snapshot and higher than any that is known: the volume remembers which it was."""
+        snapshot, known = command.parameters.get("newTimeline", ""), command.parameters.get("timelineAfter", "")
+        disks = [disk for disk in map(self._disk, command.volumes) if snapshot and snapshot != disk.begun]
+        for disk in disks:
+            disk.timeline, disk.begun = max(disk.timeline, int(known or 0)) + 1, snapshot
+        if disks and not _is_isolated(command):
+            self._servers.archived.append((disks[0].cluster, disks[0].timeline))
 
     def _await_recovery(self, command: Command, words: Mapping[str, Any]) -> None:
         patience = float(command.parameters.get("waitSeconds", "45"))
@@ -112,15 +123,16 @@ class Starting:
             command.later(self.clock, patience, lambda: self._tell_recovery(command))
 
     def _tell_recovery(self, command: Command) -> None:
-        seconds = round(self.clock.now() - self._servers.period(command.host).began)
+        seconds = round(self.clock.now() - command.host.began)
         self._end(command, RECOVERING, f"PostgreSQL in {DATA} recovers.", recovering=True, seconds=seconds)
 
     def _prove(self, command: Command, words: Mapping[str, Any]) -> None:
         host, volumes = command.host, command.volumes
-        if lacks := self._find_lack(host, volumes):
+        if lacks := self._find_lack(host, volumes, _served(command)):
             self._end(command, FAILED, lacks)
         else:
-            self._keep(volumes)
+            if not _is_isolated(command):
+                self._keep(volumes)
             self._end(command, 0, **words, **self._describe(host, volumes))
 
     def _describe(self, host: Host, volumes: tuple[str, ...]) -> dict[str, Any]:
@@ -137,17 +149,17 @@ class Starting:
             "warnings": list(host.warnings),
         }
 
-    def _find_lack(self, host: Host, volumes: tuple[str, ...]) -> str:
+    def _find_lack(self, host: Host, volumes: tuple[str, ...], served: frozenset[str]) -> str:
         """Why the database of these volumes takes no write here."""
-        if not host.postgres or not set(volumes) <= host.served or not volumes:
+        if not host.postgres or not set(volumes) <= served or not volumes:
             return f"No PostgreSQL runs on {' '.join(volumes)}."
-        if self._servers.recovers(host):
+        if self.clock.now() < host.ready:
             return f"PostgreSQL in {DATA} recovers."
         if host.full_percent >= 100:
             return f"{DATA} takes no write: No space left on device"
         if host.read_only:
             return f"{DATA} takes no write: Read-only file system"
-        return f"{DATA} takes no write: it is frozen" if set(self._frozen) & host.served else ""
+        return f"{DATA} takes no write: it is frozen" if set(self._frozen) & served else ""
 
     def _end(self, command: Command, code: int, sentence: str = "", **words: Any) -> None:
         command.host.starting = False
@@ -179,7 +191,8 @@ class Starting:
     def _probe(self, command: Command, patience: float = PROBE_SECONDS) -> None:
         """Whether it takes a write. One that meets a freeze waits a while for its end."""
         host = command.host
-        lack = self._find_lack(host, command.volumes)
+        asked = command.parameters.get("volumeIds", "").split()  # without one: on whichever of all it runs
+        lack = self._find_lack(host, tuple(asked or host.served or host.volumes), host.served)
         full: dict[str, Any] = {"fullPercent": host.full_percent} if host.served else {}
         if lack and set(self._frozen) & host.served and patience > 0:
             command.later(self.clock, 1, lambda: self._probe(command, patience - 1))
@@ -192,6 +205,15 @@ class Starting:
 
     def _after(self, seconds: tuple[float, float], command: Command, happen: Callable[[], object]) -> None:
         command.later(self.clock, self._random.uniform(*seconds), happen)
+
+
+def _is_isolated(command: Command) -> bool:
+    return command.parameters.get("isolated") == "true"
+
+
+def _served(command: Command) -> frozenset[str]:
+    """The volumes on which the server runs that a start is about."""
+    return command.host.isolated if _is_isolated(command) else command.host.served
 
 
 def _take_failure(host: Host) -> str:
