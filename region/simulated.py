@@ -187,6 +187,11 @@ class Simulated:
         """How many acknowledged transactions are on a volume."""
         return self.servers.disks[volume_id].acknowledged
 
+    @property
+    def queries(self) -> list[tuple[str, str]]:
+        """The SQL that checks have asked, each with its host."""
+        return self._restoring.queries
+
     # What goes wrong on hosts
 
     def freeze(self, volume_id: str) -> None:
