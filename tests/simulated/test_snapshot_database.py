@@ -209,6 +209,22 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(region: Region) -> N
     assert writes(region) == []
 
 
+def test_while_a_restore_is_at_it_a_set_is_made_when_that_asks_for_one_and_no_volume_is_missed(region: Region) -> None:
+    ec2, event = region.client("ec2"), {"application": "smallpayroll"}
+    (volume,) = [one.id for one in region.world().volumes if "database" in words_of(one.tags).values()]
+    paused = [{"Key": "watchkeeper:paused", "Value": "restore 2026-11-20T04:30:00Z since 2026-11-22T04:20:00Z"}]
+    ec2.create_tags(Resources=[volume, host_id(region)], Tags=paused)
+
+    left = region.invoke(FUNCTION, event)["left"]
+    made = region.invoke(FUNCTION, {**event, "force": True})["made"]
+    ec2.create_tags(Resources=[volume], Tags=[{"Key": "watchkeeper:role", "Value": "retired"}])
+    ec2.delete_tags(Resources=[host_id(region)], Tags=[{"Key": "watchkeeper:application"}])
+    between = region.invoke(FUNCTION, event)["left"]
+
+    assert left == between == [{"application": "smallpayroll", "reason": f"paused: {paused[0]['Value']}"}]
+    assert [one["consistency"] for one in made] == ["application"]
+
+
 def test_the_schedule_makes_a_set_each_night_and_the_hourly_look_none_beside_it(region: Region) -> None:
     region.run(at_most=hours(24 * 4))
 
@@ -668,6 +684,9 @@ def test_a_run_of_another_hour_is_refused(region: Region) -> None:
 def test_a_set_tells_what_its_volumes_were_and_where(region: Region) -> None:
     """When they are lost, nothing else says it."""
     (volume,) = [one for one in region.world().volumes if "database" in words_of(one.tags).values()]
+    wanted = {"watchkeeper:address": "db.smallpayroll.internal", "watchkeeper:keep": "9d"}
+    tagged = [{"Key": key, "Value": value} for key, value in wanted.items()]
+    region.client("ec2").create_tags(Resources=[volume.id], Tags=tagged)
     seen = region.client("ec2").describe_volumes(VolumeIds=[volume.id])["Volumes"][0]
 
     region.invoke(FUNCTION, {})
@@ -675,6 +694,7 @@ def test_a_set_tells_what_its_volumes_were_and_where(region: Region) -> None:
     (snapshot,) = region.world().snapshots
     told = words(snapshot)
     assert (told["zone"], told["host"]) == (seen["AvailabilityZone"], host_id(region))
+    assert wanted.items() <= words_of(snapshot.tags).items()
     assert told["types"] == f"{seen['VolumeType']}/{seen.get('Iops', 0)}/{seen.get('Throughput', 0)}"
 
 
@@ -686,7 +706,7 @@ def test_fifty_tags_at_most_and_ours_come_first(region: Region) -> None:
     (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
 
     (snapshot,) = region.world().snapshots
-    assert len(snapshot.tags) <= 48  # `paused` and `lost` may be added
+    assert len(snapshot.tags) <= 45  # `paused`, `lost`, `proven-at`, `recovery-ms` and `failed` may be added
     assert {"application", "role", "run", "set", "volumes", "zone", "types", "host"} <= set(words(snapshot))
     assert {"consistency", "frozen-ms"} <= set(words(snapshot))
     assert made["tags_left_out"] > 0

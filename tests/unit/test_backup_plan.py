@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.builders import DATA, NOW, WAL, host, snapshot_set, volume
+from watchkeeper import tags
 from watchkeeper.aws.freezes import Failed, Held, Released
 from watchkeeper.aws.hosts import Host
 from watchkeeper.aws.snapshots import SnapshotSet
-from watchkeeper.aws.volumes import Volume
 from watchkeeper.backup.apply import judge
 from watchkeeper.backup.attempts import execution
-from watchkeeper.backup.observe import State
+from watchkeeper.backup.observe import State, pauses
 from watchkeeper.backup.plan import Leave, Take, Verdict, Wrong, age, plan
 from watchkeeper.backup.settings import Settings
 from watchkeeper.look import Look
+
+if TYPE_CHECKING:
+    from watchkeeper.aws.volumes import Volume
 
 SETTINGS = Settings.from_env(
     {
@@ -150,6 +154,44 @@ def test_a_paused_volume_or_host_is_left_exactly_as_it_is() -> None:
     assert decide(state(volume(paused=""))) == Leave("payroll", "paused: ")
 
 
+RESTORE, UNDO = "restore 2026-11-21T04:30:00Z since 2026-11-22T04:29:00Z", "undo since 2026-11-22T04:29:00Z"
+
+
+@pytest.mark.parametrize("paused", [RESTORE, UNDO])
+def test_what_a_restore_has_paused_gets_a_set_of_what_it_undoes_and_no_other(paused: str) -> None:
+    at_it = state(volume(paused=paused), hosts=(replace(host(), tags=host().tags | {tags.PAUSED: paused}),))
+
+    forced = decide(at_it, Look(NOW, "payroll", force=True))
+
+    assert isinstance(forced, Take)
+    assert forced.is_freezable
+    assert decide(at_it) == decide(at_it, Look(NOW, if_overdue=True)) == Leave("payroll", f"paused: {paused}")
+
+
+@pytest.mark.parametrize("paused", ["moving house", "", "restoring by hand", "undone"])
+def test_force_does_not_touch_what_a_person_has_paused(paused: str) -> None:
+    force = Look(NOW, "payroll", force=True)
+    by_both = state(volume(DATA, paused=RESTORE), volume(WAL, paused=paused))
+
+    assert isinstance(decide(state(volume(paused=paused)), force), Leave)
+    assert isinstance(decide(by_both, force), Leave)
+
+
+def test_a_database_that_has_no_volume_at_the_moment_because_a_restore_was_killed_is_not_missed() -> None:
+    between = replace(state(sets=(snapshot_set(DAY),)), pauses={"payroll": RESTORE})
+    of_another = replace(state(sets=(snapshot_set(DAY),)), pauses={"wiki": RESTORE})
+
+    assert decide(between) == Leave("payroll", f"paused: {RESTORE}")
+    assert isinstance(decide(of_another), Wrong)
+
+
+def test_it_is_paused_as_its_host_says_or_what_a_restore_set_aside() -> None:
+    aside = volume(WAL, paused=RESTORE, role=tags.PUT_ASIDE)
+    upgraded = replace(host("i-2"), tags={tags.APPLICATION: "wiki", tags.PAUSED: "upgrade"})
+
+    assert pauses([volume(paused="by me"), aside], [host(), upgraded]) == {"payroll": RESTORE, "wiki": "upgrade"}
+
+
 def test_an_application_whose_volume_lost_its_tags_is_missed_until_it_is_retired_by_name() -> None:
     missed = decide(state(hosts=(), sets=(snapshot_set(30 * DAY),)))
     missed_by_its_host = decide(state(sets=(snapshot_set(91 * DAY),)))
@@ -164,13 +206,15 @@ def test_an_application_whose_volume_lost_its_tags_is_missed_until_it_is_retired
     assert retired == Leave("oldshop", "retired by name")
 
 
-def test_peoples_tags_go_along_and_reserved_ones_do_not() -> None:
-    tagged = Volume(DATA, "payroll", NOW, "i-1", 8, {"team": "pay", "aws:cloudformation:stack-id": "x"})
+def test_what_people_wrote_goes_along_and_what_is_reserved_does_not() -> None:
+    tagged = volume(address="db.internal", keep="7d", host="i-1", restored_from="snap-1")
+    tagged = replace(tagged, tags={"team": "pay", "aws:cloudformation:stack-id": "x", **tagged.tags})
 
     verdict = decide(state(tagged))
 
     assert isinstance(verdict, Take)
-    assert verdict.words == {"team": "pay"}
+    assert list(verdict.words) == [tags.ADDRESS, tags.KEEP, "team"]  # should there be too many, the last are left out
+    assert set(verdict.words.values()) == {"db.internal", "7d", "pay"}
 
 
 def test_what_it_takes_to_make_such_volumes_again_goes_along_in_their_order() -> None:

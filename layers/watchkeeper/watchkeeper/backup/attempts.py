@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from watchkeeper.backup.plan import Take
 
-# Besides people's own tags a snapshot carries ours: nine at creation, five later, and room for `paused`.
-MOST_OF_THEIRS = tags.MOST - 15
+# Besides what people wrote a snapshot carries ours: nine at creation, seven later, and room for `paused`.
+MOST_OF_THEIRS = tags.MOST - 17
 
 SERVER_ERROR = 500
 

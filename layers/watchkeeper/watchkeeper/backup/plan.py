@@ -90,7 +90,8 @@ def _judge(name: str, state: State, look: Look, settings: Settings) -> Verdict:
         return _judge_lost(name, state, look, settings)
     known = [state.hosts[volume.host] for volume in some if volume.host and volume.host in state.hosts]
     words = [one.tags for one in some] + [one.tags for one in known]
-    if paused := [one[tags.PAUSED] for one in words if tags.PAUSED in one]:
+    paused = [one[tags.PAUSED] for one in words if tags.PAUSED in one]
+    if paused and not (look.force and all(map(tags.is_restoring, paused))):  # what is to be undone is kept before
         return Leave(name, f"paused: {paused[0]}")
     if any(one.run == look.time and one.is_whole and one.is_concluded for one in sets):
         return Leave(name, "the run has its set")
@@ -105,6 +106,8 @@ def _judge(name: str, state: State, look: Look, settings: Settings) -> Verdict:
 def _judge_lost(name: str, state: State, look: Look, settings: Settings) -> Verdict:
     if name in settings.retired:
         return Leave(name, "retired by name")
+    if name in state.pauses:
+        return Leave(name, f"paused: {state.pauses[name]}")
     claiming = sorted(host.id for host in state.hosts.values() if host.application == name)
     has_sets = any(look.time - one.started <= REMEMBERED for one in state.sets[name])
     if not claiming and not has_sets:
@@ -172,9 +175,13 @@ def _judge_take(
 
 
 def _theirs(some: Sequence[Volume]) -> dict[str, str]:
-    """People's own tags of the volumes, which the snapshots carry on; `aws:` is reserved, and ours have a meaning."""
+    """What the volumes of a restore have again: their address, how they are kept, then people's own tags.
+
+    `aws:` is reserved, and what else is ours has a meaning on snapshots.
+    """
     words = {key: value for volume in reversed(some) for key, value in volume.tags.items()}
-    return {key: value for key, value in words.items() if not key.startswith(("aws:", tags.PREFIX))}
+    kept = {key: words[key] for key in (tags.ADDRESS, tags.KEEP) if key in words}
+    return kept | {key: value for key, value in words.items() if not key.startswith(("aws:", tags.PREFIX))}
 
 
 def _newest(sets: Sequence[SnapshotSet]) -> datetime | None:

@@ -9,6 +9,7 @@ from watchkeeper import applications, tags
 from watchkeeper.applications import is_watched
 from watchkeeper.aws import addresses, agents, checks, hosts, launches, snapshots, volumes
 from watchkeeper.backup.observe import State as Databases
+from watchkeeper.backup.observe import pauses
 from watchkeeper.registration.observe import Fleet
 from watchkeeper.registration.observe import observe as observe_web
 
@@ -70,7 +71,7 @@ def observe(
     templates = launches.find_tagged(ec2)
     named = {one.tags.get(tags.ADDRESS, "") for one in found} if templates else set()
     return State(
-        _gather(ec2, existing, found, tagged_hosts, taken),
+        _gather(ec2, existing, found, tagged, tagged_hosts, taken),
         strangers,
         agents.find(ssm, sorted({one.host for one in found if one.host})),
         tagged,
@@ -86,16 +87,18 @@ def _gather(
     ec2: EC2Client,
     existing: Iterable[str],
     found: Sequence[Volume],
-    tagged: Iterable[Host],
+    volumes: Iterable[Volume],
+    tagged: Sequence[Host],
     taken: Sequence[SnapshotSet],
 ) -> Databases:
-    """As the other functions see them; an instance that is a web node is no reason to miss a database."""
-    known = {one.id: one for one in tagged if one.tags.get(tags.ROLE) != tags.WEB_NODE}
+    """As the other functions see them; an instance that is no database's host is no reason to miss a database."""
+    known = {one.id: one for one in tagged if one.tags.get(tags.ROLE) not in (tags.WEB_NODE, tags.REHEARSAL)}
     hosting = {one.host or "" for one in found} | {one.tags.get(tags.HOST, "") for one in found}
     return Databases(
         {name: [one for one in found if one.application == name] for name in sorted(existing)},
         known | hosts.find(ec2, sorted(hosting - set(known) - {""})),
         {name: [one for one in taken if one.application == name] for name in sorted(existing)},
+        pauses(volumes, [one for one in tagged if one.is_database]),
     )
 
 
