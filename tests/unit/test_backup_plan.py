@@ -186,10 +186,13 @@ def test_a_database_that_has_no_volume_at_the_moment_because_a_restore_was_kille
 
 
 def test_it_is_paused_as_its_host_says_or_what_a_restore_set_aside() -> None:
-    aside = volume(WAL, paused=RESTORE, role=tags.PUT_ASIDE)
+    aside, kept = (volume(name, paused=why, role=tags.PUT_ASIDE) for name, why in ((WAL, RESTORE), (DATA, "by me")))
     upgraded = replace(host("i-2"), tags={tags.APPLICATION: "wiki", tags.PAUSED: "upgrade"})
 
-    assert pauses([volume(paused="by me"), aside], [host(), upgraded]) == {"payroll": RESTORE, "wiki": "upgrade"}
+    assert pauses([aside, kept, volume("vol-3", "shop", paused="by me")], [host(), upgraded]) == {
+        "payroll": RESTORE,
+        "wiki": "upgrade",
+    }
 
 
 def test_an_application_whose_volume_lost_its_tags_is_missed_until_it_is_retired_by_name() -> None:
