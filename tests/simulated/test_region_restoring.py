@@ -165,6 +165,12 @@ class TestStopping:
         lab.region.run(lab.region.quiet)
         assert lab.machines.serving() == {"production": {OLD, WAL}}
         assert lab.ask("production", OLD, WAL)[1]["wasRunning"]
+        for volume in (OLD, WAL):
+            assert lab.machines.detach(volume, "production", force=False)
+        lab.machines.shutdown("production")
+        lab.machines.boot("production")
+        lab.region.run(lab.region.quiet)
+        assert lab.ask("production", OLD, WAL)[0] == 210
 
     def test_it_takes_its_turn_with_starts(self, lab: Lab) -> None:
         host = lab.machines.hosts["production"]
