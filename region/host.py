@@ -49,8 +49,8 @@ class Host:
     of each time) a start. `postgres` is set to False when PostgreSQL dies. `database` is what it lies on, if not on all
     that is asked for. `recovering`: how many seconds its crash recovery takes. `empty_cluster`: one of the image's runs
     on the root disk. An agent that is `silent` takes commands and never answers. `web`: whether a web server answers,
-    or the status with which it does; it starts when the agent does. `held`: the sentence with which its volumes cannot
-    be unmounted. `occupied` are places where no copy may be mounted. `checking`: how many seconds a check takes, which
+    or the status with which it does; it starts when the agent does. `held`: what else than PostgreSQL holds its
+    mounts. `occupied` are places where no copy may be mounted. `checking`: how many seconds a check takes, which
     ends with the sentence `check_fails`; without `amcheck` there is none.
     """
 

@@ -68,35 +68,33 @@ class Restoring:
     def _stop(self, command: Command) -> None:
         """In order; sent again it answers the same, as long as nothing of these volumes runs or is mounted again."""
         host, volumes = command.host, frozenset(command.volumes)
-        before = host.stops.get(volumes)
-        away = sorted(volumes - set(host.volumes))
-        if before and not volumes & host.mounted:
-            self._end(command, 0, **before)
-        elif away:
-            self._end(command, FAILED, f"{' '.join(away)} is not attached to this host; nothing was changed.")
-        elif host.postgres and volumes & (host.served | host.isolated):
-            self._after(STOP_SECONDS, command, lambda: self._unmount(command, was_running=True))
+        if host.stops.get(volumes) and not volumes & host.mounted:
+            self._end(command, 0, **host.stops[volumes])
+        elif not volumes & set(host.volumes):
+            self._end(command, FAILED, f"Nothing of {' '.join(sorted(volumes))} is attached to this host.")
+        elif host.held:
+            self._end(command, FAILED, f"{' '.join(sorted(volumes))} cannot be unmounted: in use by {host.held}.")
         else:
-            self._after(UNMOUNTED, command, lambda: self._unmount(command, was_running=False))
+            was_running = host.postgres and bool(volumes & (host.served | host.isolated))
+            seconds = self._random.uniform(*(STOP_SECONDS if was_running else UNMOUNTED))
+            command.later(self.clock, seconds, lambda: self._unmount(command, was_running, seconds))
 
-    def _unmount(self, command: Command, was_running: bool) -> None:
+    def _unmount(self, command: Command, was_running: bool, seconds: float) -> None:
         host, volumes = command.host, frozenset(command.volumes)
+        mounted, disk = sorted(volumes & host.mounted), self._disk(min(volumes))
         if volumes & host.served:
             self._servers.stop(host)
         if volumes & host.isolated:
             host.lose_processes()
-        if host.held:
-            return self._end(command, FAILED, host.held)
-        disk = self._disk(min(volumes))
         host.stops[volumes] = {
             "wasRunning": was_running,
-            "timeline": disk.timeline,
-            "system": disk.cluster,
-            "stopMs": round(1000 * self._random.uniform(*STOP_SECONDS)),
-            "unmounted": sorted(volumes & host.mounted),
+            "timeline": disk.timeline if mounted else None,
+            "system": disk.cluster if mounted else None,
+            "stopMs": round(1000 * seconds) if was_running else 0,
+            "unmounted": [host.places.pop(volume, f"/database/{volume}") for volume in mounted],
         }
         host.mounted -= volumes
-        return self._end(command, 0, **host.stops[volumes])
+        self._end(command, 0, **host.stops[volumes])
 
     # mount_copy
 
