@@ -13,8 +13,8 @@ from watchkeeper.aws.pools import DRAINING, HEALTHY, Member, Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from mypy_boto3_elb.type_defs import InstanceStateTypeDef, InstanceTypeDef
-    from mypy_boto3_elbv2.type_defs import TargetDescriptionTypeDef, TargetHealthDescriptionTypeDef
+    from mypy_boto3_elb.type_defs import InstanceStateTypeDef
+    from mypy_boto3_elbv2.type_defs import TargetHealthDescriptionTypeDef
 
     from watchkeeper.aws.pools import Balancers, Pool
 
@@ -52,30 +52,25 @@ def register(clients: Balancers, pool: Pool, targets: Sequence[Target]) -> dict[
 
     Raises ClientError where the pool itself is the matter.
     """
-
-    def send(some: Sequence[Target]) -> None:
-        if pool.kind == "classic":
-            clients.classic.register_instances_with_load_balancer(
-                LoadBalancerName=pool.name, Instances=_instances(some)
-            )
-        else:
-            clients.groups.register_targets(TargetGroupArn=pool.arn, Targets=_described(some))
-        logger.info("targets registered", extra={"pool": pool.id, "targets": [one.id for one in some]})
-
-    return in_halves(send, targets, OF_ONE)
+    classic, groups = clients.classic.register_instances_with_load_balancer, clients.groups.register_targets
+    return _send(pool, targets, classic, groups, "targets registered")
 
 
 def deregister(clients: Balancers, pool: Pool, targets: Sequence[Target]) -> dict[Target, ClientError]:
     """Has the balancer send no new requests to these; what is not there is done. As `register` in all else."""
+    classic, groups = clients.classic.deregister_instances_from_load_balancer, clients.groups.deregister_targets
+    return _send(pool, targets, classic, groups, "targets deregistered")
 
+
+def _send(
+    pool: Pool, targets: Sequence[Target], classic: Callable[..., object], groups: Callable[..., object], done: str
+) -> dict[Target, ClientError]:
     def send(some: Sequence[Target]) -> None:
         if pool.kind == "classic":
-            clients.classic.deregister_instances_from_load_balancer(
-                LoadBalancerName=pool.name, Instances=_instances(some)
-            )
+            classic(LoadBalancerName=pool.name, Instances=[{"InstanceId": one.id} for one in some])
         else:
-            clients.groups.deregister_targets(TargetGroupArn=pool.arn, Targets=_described(some))
-        logger.info("targets deregistered", extra={"pool": pool.id, "targets": [one.id for one in some]})
+            groups(TargetGroupArn=pool.arn, Targets=[{"Id": one.id, "Port": one.port} for one in some])
+        logger.info(done, extra={"pool": pool.id, "targets": [one.id for one in some]})
 
     return in_halves(send, targets, OF_ONE)
 
@@ -99,14 +94,6 @@ def in_halves(
                 middle = len(some) // 2
                 waiting[:0] = [some[:middle], some[middle:]]
     return refused
-
-
-def _instances(targets: Sequence[Target]) -> list[InstanceTypeDef]:
-    return [{"InstanceId": one.id} for one in targets]
-
-
-def _described(targets: Sequence[Target]) -> list[TargetDescriptionTypeDef]:
-    return [{"Id": one.id, "Port": one.port} for one in targets]
 
 
 def _of_group(described: TargetHealthDescriptionTypeDef) -> Member:
