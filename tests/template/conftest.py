@@ -69,14 +69,48 @@ class Template:
         documents += [
             (name, policy["PolicyDocument"])
             for name, one in self.of_type("AWS::IAM::Role").items()
-            for policy in one["Policies"]
+            for policy in one.get("Policies", [])
         ]
         return [(name, statement) for name, document in documents for statement in document["Statement"]]
+
+
+OURS = {"aws:ResourceTag/watchkeeper:application": {"Ref": "Applications"}}
+NEW = {"aws:RequestTag/watchkeeper:application": {"Ref": "Applications"}}
+
+
+def of_role(*roles: str) -> dict[str, Node]:
+    """The part of a condition that asks what a resource is."""
+    return {"aws:ResourceTag/watchkeeper:role": roles[0] if len(roles) == 1 else list(roles)}
+
+
+def as_role(*roles: str) -> dict[str, Node]:
+    """The part of a condition that asks what a request says that something will be."""
+    return {"aws:RequestTag/watchkeeper:role": roles[0] if len(roles) == 1 else list(roles)}
 
 
 def listed(value: Node) -> list[Node]:
     """One or several, as a list."""
     return value if isinstance(value, list) else [value]
+
+
+def kind(resource: Node) -> str:
+    """`instance` of an ARN that ends in instance/*; what has no kind stays as it is written."""
+    text = resource.get("Sub", "") if isinstance(resource, dict) else resource
+    return text.split(":")[-1].removesuffix("/*") if text.endswith("/*") else str(resource)
+
+
+def conditions(template: Template, name: str, action: str, of: str) -> list[Node]:
+    """The conditions under which a function may do something to a kind of resource, one for each statement."""
+    return [
+        one.get("Condition", {})
+        for by, one in template.statements
+        if by.startswith(name) and action in listed(one["Action"]) and of in map(kind, listed(one["Resource"]))
+    ]
+
+
+def words(*names: str) -> dict[str, Node]:
+    """The part of a condition that limits tags to these keys."""
+    return {"aws:TagKeys": [f"watchkeeper:{name}" for name in names]}
 
 
 def folder(name: str) -> str:

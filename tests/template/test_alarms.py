@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.template.conftest import Node, Template
 
 ALARM = "AWS::CloudWatch::Alarm"
-SERVICES = ("snapshot_database", "register_web_nodes", "replace_database_host")
+SERVICES = ("snapshot_database", "register_web_nodes", "rehearse_restore", "replace_database_host")
 
 
 def alarm(template: Template, name: str) -> Node:
@@ -128,6 +128,30 @@ def test_that_nobody_looks_for_ten_minutes_rings_where_somebody_should(
     assert given["Period"] * given["EvaluationPeriods"] == 600
     assert given["Dimensions"] == [{"Name": "service", "Value": service}]
     assert template.resources[name]["Condition"] == condition
+
+
+def test_the_oldest_proof_rings_and_so_does_silence_where_somebody_should_look(template: Template) -> None:
+    given = alarm(template, "ProofAgeAlarm")
+
+    assert (given["MetricName"], given["Statistic"]) == ("NewestProofAgeDays", "Maximum")
+    assert (given["ComparisonOperator"], given["Threshold"]) == ("GreaterThanThreshold", {"Ref": "ProofAlarmDays"})
+    assert given["TreatMissingData"] == "breaching"
+    assert given["Dimensions"] == [{"Name": "service", "Value": "rehearse_restore"}]
+    assert template.resources["ProofAgeAlarm"]["Condition"] == "RehearsesRestores"
+
+
+def test_there_is_time_for_another_rehearsal_before_the_age_rings(template: Template) -> None:
+    due, rings = (template.parameters[name]["Default"] for name in ("RehearsalDays", "ProofAlarmDays"))
+
+    assert due + 1 < rings
+
+
+def test_a_set_that_does_not_restore_rings(template: Template) -> None:
+    given = alarm(template, "RehearsalFailedAlarm")
+
+    assert (given["MetricName"], given["Statistic"]) == ("RehearsalsFailed", "Sum")
+    assert (given["ComparisonOperator"], given["Threshold"]) == ("GreaterThanThreshold", 0)
+    assert given["Dimensions"] == [{"Name": "service", "Value": "rehearse_restore"}]
 
 
 def test_what_waits_in_the_failure_queue_rings(template: Template) -> None:

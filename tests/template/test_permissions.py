@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.template.conftest import listed
+from tests.template.conftest import conditions, kind, listed
 
 if TYPE_CHECKING:
     from tests.template.conftest import Node, Template
@@ -27,11 +28,17 @@ OF_ONE_STACK = ":alarm:${AWS::StackName}-"
 
 
 def is_one_thing(resource: Node) -> bool:
-    """What an ARN may end in without a condition: one thing, by name; or alarms, by the name of the stack."""
-    return "*" not in str(resource) or OF_ONE_STACK in str(resource)
+    """What an ARN may end in without a condition: one thing, by name; alarms, by the name of the stack; any VPC.
+
+    IAM asks about the VPC of a security group that is made, and about the group's tags beside it.
+    """
+    return "*" not in str(resource) or OF_ONE_STACK in str(resource) or kind(resource) == "vpc"
 
 
 SEND = "ssm:SendCommand"
+# Of a role's own policies, all together; of each managed one:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+MOST_INLINE, MOST_MANAGED = 10_240, 6_144
 
 
 def keys(statement: Node) -> set[str]:
@@ -93,7 +100,25 @@ def test_the_parameter_applications_is_the_value_of_every_condition_on_the_appli
                     assert value == {"Ref": "Applications"}
 
 
-@pytest.mark.parametrize("action", ["ec2:CreateSnapshots", "ec2:DeleteSnapshot", "ssm:SendCommand"])
+def test_only_where_a_group_is_made_is_on_all_of_a_kind_without_a_condition(template: Template) -> None:
+    found = [(name, action) for name, action, one in writes(template) if "vpc" in map(kind, listed(one["Resource"]))]
+
+    assert found == [("RehearseRestoreMayLaunch", "ec2:CreateSecurityGroup")]
+    assert conditions(template, "RehearseRestore", "ec2:CreateSecurityGroup", "security-group") != [{}]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "ec2:AttachVolume",
+        "ec2:CreateSnapshots",
+        "ec2:DeleteSnapshot",
+        "ec2:DeleteVolume",
+        "ec2:DetachVolume",
+        "ec2:TerminateInstances",
+        "ssm:SendCommand",
+    ],
+)
 def test_what_touches_a_database_asks_for_the_application(template: Template, action: str) -> None:
     statements = [one for _, written, one in writes(template) if written == action]
 
@@ -104,15 +129,21 @@ def test_what_touches_a_database_asks_for_the_application(template: Template, ac
 
 
 @pytest.mark.parametrize(
-    ("function", "name"),
-    [("SnapshotDatabase", "FreezeDatabaseDocument"), ("ReplaceDatabaseHost", "StartDatabaseDocument")],
+    ("function", "names"),
+    [
+        ("SnapshotDatabase", ["Freeze"]),
+        ("ReplaceDatabaseHost", ["Start"]),
+        ("RestoreDatabase", ["MountCopy", "Start", "Stop"]),
+        ("RehearseRestore", ["Check", "Start"]),
+    ],
 )
-def test_commands_are_our_document_on_tagged_hosts_in_two_statements(
-    template: Template, function: str, name: str
+def test_commands_are_our_documents_on_tagged_hosts_in_two_statements(
+    template: Template, function: str, names: list[str]
 ) -> None:
     document, hosts = [one for by, action, one in writes(template) if (by, action) == (f"{function}Function", SEND)]
 
-    assert document["Resource"]["Sub"].endswith(":document/${" + name + "}")
+    sent = [resource["Sub"].rpartition(":document/")[2] for resource in listed(document["Resource"])]
+    assert [one.removesuffix("Document}").removesuffix("Database") for one in sent] == [f"${{{name}" for name in names]
     assert hosts["Resource"]["Sub"].endswith(":instance/*")
     assert "ssm:resourceTag/watchkeeper:application" in keys(hosts)
 
@@ -166,10 +197,12 @@ def test_who_only_shows_writes_nothing(template: Template) -> None:
     assert not [action for name, action, _ in writes(template) if name.startswith("ShowStatus")]
 
 
-def test_a_function_may_invoke_itself_and_no_other(template: Template) -> None:
+def test_a_function_may_invoke_itself_and_a_restore_the_one_that_makes_sets(template: Template) -> None:
     policies = template.of_type("AWS::IAM::Policy")
-    invoking = {name for name, action, _ in writes(template) if action == "lambda:InvokeFunction"}
+    invoking = {name: one for name, action, one in writes(template) if action == "lambda:InvokeFunction"}
 
+    restoring = invoking.pop("RestoreDatabaseFunction")
+    assert restoring["Resource"] == {"GetAtt": "SnapshotDatabaseFunction.Arn"}
     assert {name for name in invoking if not name.endswith("ScheduleRole")} == set(policies)
     for name, policy in policies.items():
         function = f"{name.removesuffix('MayHandOn')}Function"
@@ -179,14 +212,17 @@ def test_a_function_may_invoke_itself_and_no_other(template: Template) -> None:
 
 
 def test_only_the_scheduler_of_this_account_may_take_a_role_of_a_schedule(template: Template) -> None:
-    for role in template.of_type("AWS::IAM::Role").values():
+    roles = template.of_type("AWS::IAM::Role")
+    assert [name for name in roles if not name.endswith("ScheduleRole")] == ["RehearsalRole"]
+    for role in [one for name, one in roles.items() if name.endswith("ScheduleRole")]:
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
         assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
         assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
-def test_no_policy_of_aws_and_no_account_is_named(template: Template) -> None:
-    assert "ManagedPolicyArns" not in template.text
+def test_no_account_is_named_and_of_aws_policies_only_the_one_for_agents(template: Template) -> None:
+    assert template.text.count("ManagedPolicyArns") == 1
+    assert template.text.count(":iam::aws:policy/") == template.text.count(":policy/AmazonSSMManagedInstanceCore") == 1
     assert "arn:aws:" not in template.text
     assert not re.search(r"\b\d{12}\b", template.text)
 
@@ -195,3 +231,32 @@ def test_every_write_stands_in_the_decisions_with_its_scope(template: Template) 
     rows = [line.split("|")[1] for line in Path("docs/decisions.md").read_text().splitlines() if line.startswith("| `")]
 
     assert {action for _, action, _ in writes(template)} == set(re.findall(r"`(\w+:\w+)`", "".join(rows)))
+
+
+@pytest.mark.parametrize("name", ["SnapshotDatabase", "ReplaceDatabaseHost", "RestoreDatabase", "RehearseRestore"])
+def test_the_policies_are_not_longer_than_iam_takes_them(template: Template, name: str) -> None:
+    role = {"Ref": f"{name}FunctionRole"}
+    inline = [*template.functions[name]["Policies"]]
+    inline += [one["PolicyDocument"] for one in template.of_type("AWS::IAM::Policy").values() if role in one["Roles"]]
+    managed = [one["PolicyDocument"] for one in template.of_type("AWS::IAM::ManagedPolicy").values()]
+
+    assert sum(map(length, inline)) <= MOST_INLINE
+    assert managed
+    assert all(length(one) <= MOST_MANAGED for one in managed)
+
+
+def length(document: Node) -> int:
+    return len(json.dumps(written(document), separators=(",", ":")))
+
+
+def written(node: Node) -> Any:
+    """About what CloudFormation makes of it; with 180 characters of applications, and names of 60."""
+    if isinstance(node, list):
+        return [written(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if "Sub" in node:
+        return re.sub(r"\$\{(AWS::)?\w+\}", lambda found: "x" * (12 if found[1] else 60), node["Sub"])
+    if set(node) & {"Ref", "GetAtt", "Split", "Join"}:
+        return "x" * (180 if node == {"Ref": "Applications"} else 110)
+    return {key: written(value) for key, value in node.items()}
