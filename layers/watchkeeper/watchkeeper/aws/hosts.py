@@ -38,7 +38,8 @@ class Host:
     """An EC2 instance; `volumes` are all that are attached to it, `root` the one that it boots from.
 
     `devices` are the names of all by volume; `dying` those that are deleted with it. `launched` is when it was started
-    last. `reason` is the code of why it is in its state, `since` EC2's sentence of when it came into it.
+    last. `reason` is the code of why it is in its state, `since` EC2's sentence of when it came into it. `groups` are
+    the security groups of all its network interfaces, `profile` the ARN of its instance profile.
     """
 
     id: str
@@ -58,6 +59,8 @@ class Host:
     is_spot: bool = False
     is_managed: bool = False
     vpc: str = ""
+    groups: frozenset[str] = frozenset()
+    profile: str = ""
 
     @property
     def application(self) -> str:
@@ -97,6 +100,10 @@ class Host:
             instance.get("InstanceLifecycle") == "spot",
             instance.get("Operator", {}).get("Managed", False),
             instance.get("VpcId", ""),
+            frozenset(
+                group["GroupId"] for one in instance.get("NetworkInterfaces", []) for group in one.get("Groups", [])
+            ),
+            instance.get("IamInstanceProfile", {}).get("Arn", ""),
         )
 
 
@@ -122,6 +129,11 @@ def find_claiming(ec2: EC2Client, applications: Sequence[str]) -> list[Host]:
     return _find(ec2, *_claiming(applications))
 
 
+def find_of(ec2: EC2Client, applications: Sequence[str], roles: Sequence[str]) -> list[Host]:
+    """The instances of these applications that have one of these roles, those that are gone too."""
+    return _find(ec2, *_claiming(applications, *roles))
+
+
 def find_web_nodes(ec2: EC2Client, applications: Sequence[str]) -> list[Host]:
     """The instances that are tagged as web nodes of these applications, those that are gone too."""
     return _find(ec2, *_claiming(applications, tags.WEB_NODE))
@@ -143,10 +155,10 @@ def find_taken(ec2: EC2Client, addresses: Sequence[str]) -> set[tuple[str, str]]
     return taken
 
 
-def _claiming(applications: Sequence[str], role: str = tags.DATABASE_HOST) -> list[FilterTypeDef]:
+def _claiming(applications: Sequence[str], *roles: str) -> list[FilterTypeDef]:
     return [
         {"Name": f"tag:{tags.APPLICATION}", "Values": list(applications)},
-        {"Name": f"tag:{tags.ROLE}", "Values": [role]},
+        {"Name": f"tag:{tags.ROLE}", "Values": list(roles or [tags.DATABASE_HOST])},
     ]
 
 

@@ -126,16 +126,27 @@ def run(
     Every parameter follows from the number and the template, as idempotency wants it. `ec2` must be a client that sends
     once: for want of capacity AWS answers a server's error, which botocore would repeat.
     """
-    request: Request = {
+    wanted = request(launch, number, token)
+    wanted["DryRun"] = dry_run
+    wanted["TagSpecifications"] = [{"ResourceType": "instance", "Tags": tags.write(words)}]
+    return send(ec2, wanted, number)
+
+
+def request(launch: Launch, number: int, token: str) -> Request:
+    """What asks for one instance of the template, of the number-th of its types."""
+    made: Request = {
         "LaunchTemplate": {"LaunchTemplateId": launch.id, "Version": str(launch.version)},
         "MinCount": 1,
         "MaxCount": 1,
         "ClientToken": token,
-        "DryRun": dry_run,
-        "TagSpecifications": [{"ResourceType": "instance", "Tags": tags.write(words)}],
     }
     if other := number % (len(launch.types) + 1):
-        request["InstanceType"] = cast("InstanceTypeType", launch.types[other - 1])
+        made["InstanceType"] = cast("InstanceTypeType", launch.types[other - 1])
+    return made
+
+
+def send(ec2: EC2Client, request: Request, number: int) -> Host | Failure:
+    """Sends it, as `run` says."""
     try:
         instance = ec2.run_instances(**request)["Instances"][0]
     except ClientError as error:
