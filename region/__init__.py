@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from region.delays import Delays
 from region.failure import Failed
-from region.faults import Death, Interleave, Lag, LaunchFails, LostAnswer, NoCapacity, ServerError, Stuck, Throttle
+from region.faults import (
+    Death,
+    Interleave,
+    Lag,
+    LaunchFails,
+    LostAnswer,
+    NoCapacity,
+    ServerError,
+    Stuck,
+    Throttle,
+    VolumeFails,
+)
 from region.process import Died
 from region.region import Region, StillWaiting
 from region.simulated import Simulated
@@ -26,6 +37,7 @@ __all__ = [
     "StillWaiting",
     "Stuck",
     "Throttle",
+    "VolumeFails",
     "hours",
     "minutes",
 ]

@@ -44,6 +44,10 @@ class Delays:
     """Published: as attach."""
     create_from_snapshot: Delay = (1, 5)
     """Published: "p99 time until volume creation is ~4 seconds", in the same file."""
+    delete_volume: Delay = (1, 10)
+    """Published: "The volume can remain in the deleting state for several minutes"; ours: seconds, mostly.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteVolume.html
+    """
     attach_interface: Delay = (1, 4)
     """Ours: as a volume's."""
     detach_interface: Delay = (1, 10)

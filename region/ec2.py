@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,8 @@ from moto.ec2.responses import EC2Response
 
 from region import filters
 from region.calls import Call, serve
-from region.launches import Launches
 from region.protocol import Refusal
+from region.security_groups import SecurityGroups
 
 if TYPE_CHECKING:
     from moto.ec2.models.elastic_block_store import Snapshot
@@ -25,6 +24,7 @@ NOT_FOUND = {
     "eni": ("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist"),
     "i": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
     "lt": ("InvalidLaunchTemplateId.NotFound", "The specified launch template, with template ID {}, does not exist."),
+    "sg": ("InvalidGroup.NotFound", "The security group '{}' does not exist"),
     "snap": ("InvalidSnapshot.NotFound", "The snapshot '{}' does not exist."),
     "vol": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),
 }
@@ -33,7 +33,7 @@ View = Callable[[str], Any]
 Found = tuple[Sequence[tuple[str, Any]], str | None]
 
 
-class EC2(Launches):
+class EC2(SecurityGroups):
     """The EC2 of one region."""
 
     @property
@@ -67,6 +67,11 @@ class EC2(Launches):
         found, token = self._list(call, "eni", self.enis, "NetworkInterfaceIds", filters.INTERFACES)
         renamed = [{"TagSet" if key == "Tags" else key: value for key, value in one.items()} for one in found]
         return {"NetworkInterfaces": renamed, "NextToken": token}
+
+    def list_groups(self, call: Call) -> Mapping[str, Any]:
+        """DescribeSecurityGroups."""
+        found, token = self._list(call, "sg", self.all_groups(), "GroupIds", filters.GROUPS)
+        return {"SecurityGroups": found, "NextToken": token}
 
     def list_templates(self, call: Call) -> Mapping[str, Any]:
         """DescribeLaunchTemplates."""
@@ -112,7 +117,7 @@ class EC2(Launches):
     ) -> Found:
         wanted = [(one["Name"], one["Values"]) for one in asked.get("Filters", [])]
         for name, _ in wanted:
-            if name not in values and not (_is_of_tags(name) and values not in filters.UNTAGGED):
+            if name not in values and not (filters.is_of_tags(name) and values not in filters.UNTAGGED):
                 raise Refusal("InvalidParameterValue", f"The filter '{name}' is invalid")
         for one in asked.get(named, []):
             if view(one) is None:
@@ -121,7 +126,7 @@ class EC2(Launches):
         after, size = asked.get("NextToken", ""), min(asked.get("MaxResults", PAGE), PAGE)
         page: list[tuple[str, Any]] = []
         for one in sorted(key for key in asked.get(named) or ids if key > after):
-            if self._has_tags(one, wanted, lag) and (seen := view(one)) and _fits(seen, wanted, values):
+            if self._has_tags(one, wanted, lag) and (seen := view(one)) and filters.fits(seen, wanted, values):
                 if len(page) == size:
                     return page, page[-1][0]
                 page.append((one, seen))
@@ -130,11 +135,11 @@ class EC2(Launches):
     def _has_tags(self, resource_id: str, wanted: Sequence[tuple[str, Sequence[str]]], lag: float) -> bool:
         tags = self.tags_of(resource_id, lag)
         return all(
-            any(_is_like(key, patterns) for key in tags)
+            any(filters.is_like(key, patterns) for key in tags)
             if name == "tag-key"
-            else _is_like(tags.get(name[4:]), patterns)
+            else filters.is_like(tags.get(name[4:]), patterns)
             for name, patterns in wanted
-            if _is_of_tags(name)
+            if filters.is_of_tags(name)
         )
 
     def snapshot(self, one: Snapshot, lag: float = 0) -> Mapping[str, Any]:
@@ -188,7 +193,9 @@ class EC2(Launches):
             "CreateSnapshots": lambda asked: {"Snapshots": [self.snapshot(one) for one in self.create_set(asked)]},
             "CreateTags": self.tag,
             "CreateVolume": self.make_volume,
+            "DeleteSecurityGroup": self.drop_group,
             "DeleteTags": self.untag,
+            "DeleteVolume": self.drop_volume,
             "DeregisterImage": self.deregister,
             "DescribeLaunchTemplateVersions": self.template_versions,
             "DetachNetworkInterface": self.detach_interface,
@@ -210,6 +217,7 @@ class EC2(Launches):
             "DescribeInstances": self.list_instances,
             "DescribeLaunchTemplates": self.list_templates,
             "DescribeNetworkInterfaces": self.list_interfaces,
+            "DescribeSecurityGroups": self.list_groups,
             "DescribeSnapshots": self.list_snapshots,
             "DescribeVolumeStatus": self.list_volume_statuses,
             "DescribeVolumes": self.list_volumes,
@@ -233,17 +241,3 @@ class _Urls:
 
 def _asked(own: Callable[[Mapping[str, Any]], Mapping[str, Any]], call: Call) -> Mapping[str, Any]:
     return own(call.parameters)
-
-
-def _is_of_tags(name: str) -> bool:
-    return name == "tag-key" or name.startswith("tag:")
-
-
-def _fits(seen: Any, wanted: Sequence[tuple[str, Sequence[str]]], values: Values) -> bool:
-    return all(_is_like(values[name](seen), patterns) for name, patterns in wanted if not _is_of_tags(name))
-
-
-def _is_like(value: str | Sequence[str] | None, patterns: Sequence[str]) -> bool:
-    if value is None or not isinstance(value, str):
-        return any(_is_like(one, patterns) for one in value or ())
-    return any(fnmatch.fnmatchcase(value, one) if "*" in one or "?" in one else value == one for one in patterns)

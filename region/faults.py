@@ -78,6 +78,14 @@ class LaunchFails:
 
 
 @dataclass(slots=True)
+class VolumeFails:
+    """The next volumes that are made of snapshots are gone when they should be there: EC2 looks at keys later."""
+
+    times: int = 1
+    happened: int = field(default=0, init=False)
+
+
+@dataclass(slots=True)
 class Lag:
     """Reads see nothing that is younger than so many seconds, neither things nor tags nor states; with a seed each
     read is behind by its own share of them, and what one has seen the next may not see yet."""
@@ -105,7 +113,7 @@ class Interleave:
         self.draw = random.Random(self.seed)
 
 
-Fault = Throttle | ServerError | LostAnswer | Death | Stuck | NoCapacity | LaunchFails | Lag | Interleave
+Fault = Throttle | ServerError | LostAnswer | Death | Stuck | NoCapacity | LaunchFails | VolumeFails | Lag | Interleave
 
 
 class Faults:
@@ -152,6 +160,14 @@ class Faults:
                 fault.happened += 1
                 return fault.reason
         return None
+
+    def failing_volume(self) -> bool:
+        """Whether the volume that comes next will not be there; counted."""
+        for fault in self.active:
+            if isinstance(fault, VolumeFails) and fault.happened < fault.times:
+                fault.happened += 1
+                return True
+        return False
 
     def meet(self, call: Call) -> Throttle | ServerError | LostAnswer | None:
         """The fault that this request runs into, counted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -75,6 +76,13 @@ INTERFACES: Values = {
     "subnet-id": _of("SubnetId"),
     "vpc-id": _of("VpcId"),
 }
+GROUPS: Values = {
+    "description": _of("Description"),
+    "group-id": _of("GroupId"),
+    "group-name": _of("GroupName"),
+    "owner-id": _of("OwnerId"),
+    "vpc-id": _of("VpcId"),
+}
 TEMPLATES: Values = {"launch-template-name": _of("LaunchTemplateName")}
 # Statuses have no tags to filter by.
 INSTANCE_STATUSES: Values = {
@@ -93,3 +101,20 @@ VOLUME_STATUSES: Values = {
     "volume-status.status": _of("VolumeStatus", "Status"),
 }
 UNTAGGED = (INSTANCE_STATUSES, VOLUME_STATUSES)
+
+
+def is_of_tags(name: str) -> bool:
+    """Whether a filter is of tags."""
+    return name == "tag-key" or name.startswith("tag:")
+
+
+def fits(seen: Any, wanted: Sequence[tuple[str, Sequence[str]]], values: Values) -> bool:
+    """Whether a thing, as it is shown, passes all filters but those of tags."""
+    return all(is_like(values[name](seen), patterns) for name, patterns in wanted if not is_of_tags(name))
+
+
+def is_like(value: str | Sequence[str] | None, patterns: Sequence[str]) -> bool:
+    """Whether it, or one of several, matches one of the patterns."""
+    if value is None or not isinstance(value, str):
+        return any(is_like(one, patterns) for one in value or ())
+    return any(fnmatch.fnmatchcase(value, one) if "*" in one or "?" in one else value == one for one in patterns)

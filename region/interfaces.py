@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from moto.ec2.models.elastic_network_interfaces import NetworkInterface
     from moto.ec2.models.instances import Instance
+    from moto.ec2.models.security_groups import SecurityGroup
 
 
 class Interfaces(Snapshots):
@@ -24,8 +25,19 @@ class Interfaces(Snapshots):
         self.moving: dict[str, str] = {}
         super().__init__(region_name, account_id)
 
+    def all_groups(self) -> Mapping[str, SecurityGroup]:
+        """The security groups of all VPCs, by their ids."""
+        return {key: one for groups in self.groups.values() for key, one in groups.items()}
+
+    def group(self, group_id: str) -> SecurityGroup:
+        """The security group with this id."""
+        found = self.all_groups().get(group_id)
+        if found is None:
+            raise Refusal("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
+        return found
+
     def show(self, resource_id: str) -> Mapping[str, Any] | None:
-        """What is to see of a volume, an instance or an interface now."""
+        """What is to see of a volume, an instance, an interface or a security group now."""
         return shown(self, resource_id)
 
     def create_network_interface(self, *args: Any, **kwargs: Any) -> NetworkInterface:

@@ -47,15 +47,15 @@ def run_instances(place: Place, action: str, parameters: Mapping[str, Any]) -> l
 
 def _taken(place: Place, wanted: Mapping[str, Any], about: About) -> list[Ask]:
     """What is there already. A subnet and groups that nobody names are the default ones, of which nothing is known."""
-    subnets, groups, devices = _network(wanted)
-    sources = [one["Ebs"]["SnapshotId"] for one in devices if "SnapshotId" in one.get("Ebs", {})]
+    subnets, groups = _network(wanted)
+    devices = (one.get("Ebs", {}) for one in wanted.get("BlockDeviceMappings", []))
     taken = [
-        ("ImageId", [wanted["ImageId"]]),
-        ("SubnetId", subnets),
-        ("SecurityGroupIds", groups),
-        ("BlockDeviceMappings", sources),
+        ("ImageId", wanted["ImageId"]),
+        *subnets,
+        *groups,
+        *(("BlockDeviceMappings", ebs["SnapshotId"]) for ebs in devices if "SnapshotId" in ebs),
     ]
-    asks = [about(place.ec2(one), key, tagged(place.tags(one))) for key, ids in taken for one in ids]
+    asks = [about(place.ec2(one), key, tagged(place.tags(one))) for key, one in taken]
     asks += [about(place.of("subnet"), "SubnetId", {})] * (not subnets)
     asks += [about(place.of("security-group"), "SecurityGroupIds", {})] * (not groups)
     if "KeyName" in wanted:
@@ -65,11 +65,13 @@ def _taken(place: Place, wanted: Mapping[str, Any], about: About) -> list[Ask]:
     return asks
 
 
-def _network(wanted: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[str], Sequence[Mapping[str, Any]]]:
-    interfaces = wanted.get("NetworkInterfaces", [])
-    subnets = [one["SubnetId"] for one in [wanted, *interfaces] if one.get("SubnetId")]
-    groups = [group for one in interfaces for group in one.get("Groups", [])]
-    return subnets, [*wanted.get("SecurityGroupIds", []), *groups], wanted.get("BlockDeviceMappings", [])
+def _network(wanted: Mapping[str, Any]) -> tuple[Sequence[tuple[str, str]], Sequence[tuple[str, str]]]:
+    """The subnets and the groups, each with the parameter that names it."""
+    interfaces, key = wanted.get("NetworkInterfaces", []), "NetworkInterfaces"
+    subnets = [("SubnetId", wanted["SubnetId"])] if wanted.get("SubnetId") else []
+    subnets += [(key, one["SubnetId"]) for one in interfaces if one.get("SubnetId")]
+    groups = [("SecurityGroupIds", one) for one in wanted.get("SecurityGroupIds", [])]
+    return subnets, groups + [(key, group) for one in interfaces for group in one.get("Groups", [])]
 
 
 def _made(place: Place, wanted: Mapping[str, Any], tags: Mapping[str, Any], about: About) -> list[Ask]:

@@ -1,10 +1,11 @@
-"""RunInstances and launch templates, where moto differs: a template counts as a whole, and a client token means once.
+"""RunInstances, where moto differs: a launch template counts as a whole, and a client token means once.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from moto.core.types import Base64EncodedString
 from moto.ec2.utils import filter_iam_instance_profiles
 
-from region.instances import Instances
+from region.creation import IMAGE, tags_for
+from region.launch_templates import LaunchTemplates
 from region.protocol import Refusal
 from region.states import VISIBLE_SECONDS
-from region.volumes import IMAGE, tags_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8, "DeleteOnTermination": True}}
 DEFAULT_TYPE = "m1.small"
+AT_THE_INTERFACE = {"SubnetId": "subnet ID", "SecurityGroupIds": "security groups", "SecurityGroups": "security groups"}
 OF_THE_REQUEST = ("ClientToken", "DryRun", "LaunchTemplate", "MaxCount", "MinCount")
 
 
@@ -36,7 +38,7 @@ class Launched:
     reservation: Reservation
 
 
-class Launches(Instances):
+class Launches(LaunchTemplates):
     """How instances come about."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
@@ -45,9 +47,10 @@ class Launches(Instances):
 
     def run(self, asked: Mapping[str, Any]) -> Reservation:
         """RunInstances: new instances, pending. With a client token, those of the first in this zone."""
-        version = self._version(asked.get("LaunchTemplate"))
+        version = self.template_version(asked.get("LaunchTemplate"))
         wanted = _merged(version.data if version else {}, asked)
         zone = self._zone(wanted)
+        self._check_groups(wanted)
         said = {key: value for key, value in asked.items() if key not in ("ClientToken", "DryRun")}
         said["version"] = version.number if version else None
         key = (asked.get("ClientToken", ""), zone)
@@ -60,21 +63,22 @@ class Launches(Instances):
             self._launched[key] = Launched(said, reservation)
         return reservation
 
-    def _version(self, named: Mapping[str, Any] | None) -> LaunchTemplateVersion | None:
-        if not named:
-            return None
-        by_id = named.get("LaunchTemplateId")
-        found = (
-            self.get_launch_template(by_id) if by_id else self.get_launch_template_by_name(named["LaunchTemplateName"])
-        )
-        return found.get_version(named.get("Version") or "$Default")
-
     def _zone(self, wanted: Mapping[str, Any]) -> str:
         subnets = [wanted.get("SubnetId"), *(one.get("SubnetId") for one in wanted.get("NetworkInterfaces", []))]
         for subnet in subnets:
             if subnet:
                 return str(self.get_subnet(subnet).availability_zone)
         return str(wanted.get("Placement", {}).get("AvailabilityZone") or f"{self.region_name}a")
+
+    def _check_groups(self, wanted: Mapping[str, Any]) -> None:
+        """Each is there, and in the network of the subnet that it is for."""
+        interfaces = wanted.get("NetworkInterfaces") or [{"Groups": wanted.get("SecurityGroupIds", []), **wanted}]
+        for one in interfaces:
+            network = self.get_subnet(one["SubnetId"]).vpc_id if one.get("SubnetId") else self.default_vpc.id
+            for group in map(self.group, one.get("Groups", [])):
+                if group.vpc_id != network:
+                    message = f"Security group {group.id} and the subnet belong to different networks."
+                    raise Refusal("InvalidParameter", message)
 
     def _once_more(self, before: Launched, said: Mapping[str, Any]) -> Reservation:
         if before.said != said:
@@ -118,7 +122,7 @@ class Launches(Instances):
             subnet_id=wanted.get("SubnetId"),
             key_name=wanted.get("KeyName"),
             security_group_ids=list(wanted.get("SecurityGroupIds", [])),
-            nics=wanted.get("NetworkInterfaces", []),
+            nics=deepcopy(wanted.get("NetworkInterfaces", [])),  # moto writes into them, and they may be a template's
             private_ip=wanted.get("PrivateIpAddress"),
             tags={"instance": {**own_tags, **tags_for("instance", wanted)}, "volume": tags_for("volume", wanted)},
             disable_api_stop=wanted.get("DisableApiStop", False),
@@ -126,6 +130,7 @@ class Launches(Instances):
             instance_market_options=wanted.get("InstanceMarketOptions", {}).get("MarketType"),
             metadata_options=wanted.get("MetadataOptions", {}),
             client_token=asked.get("ClientToken", ""),
+            instance_initiated_shutdown_behavior=wanted.get("InstanceInitiatedShutdownBehavior"),
             block_device_mappings=_devices(wanted),
         )
         return made
@@ -159,63 +164,6 @@ class Launches(Instances):
         self.bring_up(instance, self.home.clock.now() - VISIBLE_SECONDS)
         return instance.id, volume.id
 
-    # Templates
-
-    def template_versions(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """DescribeLaunchTemplateVersions, in pages; without a template, of all templates those that are named."""
-        found = self.describe_launch_template_versions(
-            asked.get("LaunchTemplateName", ""),
-            asked.get("LaunchTemplateId", ""),
-            asked.get("Versions", []),
-            int(asked.get("MinVersion") or 0),
-            int(asked.get("MaxVersion") or 0),
-            1_000_000,
-        )
-        first, size = int(asked.get("NextToken") or 0), int(asked.get("MaxResults") or 200)
-        more = len(found) > first + size
-        page = [_shown(version) for _, version in found[first : first + size]]
-        return {"LaunchTemplateVersions": page, "NextToken": str(first + size) if more else None}
-
-    def add_version(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """CreateLaunchTemplateVersion: of a source, if one is named, all that the request does not say otherwise; moto
-        leaves that out. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplateVersion.html
-        """
-        by_id = asked.get("LaunchTemplateId")
-        template = (
-            self.get_launch_template(by_id) if by_id else self.get_launch_template_by_name(asked["LaunchTemplateName"])
-        )
-        source = template.get_version(asked["SourceVersion"]).data if "SourceVersion" in asked else {}
-        made = template.create_version({**source, **asked["LaunchTemplateData"]}, asked.get("VersionDescription", ""))
-        return {"LaunchTemplateVersion": _shown(made)}
-
-    def show_template(self, template_id: str) -> Mapping[str, Any] | None:
-        """As DescribeLaunchTemplates answers it; None if it does not exist."""
-        if template_id not in self.launch_templates:
-            return None
-        one = self.launch_templates[template_id]
-        return {
-            "LaunchTemplateId": one.id,
-            "LaunchTemplateName": one.name,
-            "CreateTime": one.create_time,
-            "CreatedBy": f"arn:aws:iam::{self.account_id}:root",
-            "DefaultVersionNumber": one.default_version_number,
-            "LatestVersionNumber": one.latest_version_number,
-        }
-
-
-def _shown(version: LaunchTemplateVersion) -> Mapping[str, Any]:
-    # moto puts the template's own tags among those that it gives to instances.
-    tags = [one for one in version.data.get("TagSpecifications", []) if one["ResourceType"] != "launch-template"]
-    return {
-        "LaunchTemplateId": version.template.id,
-        "LaunchTemplateName": version.template.name,
-        "VersionNumber": version.number,
-        "VersionDescription": version.description,
-        "CreateTime": version.create_time,
-        "DefaultVersion": version.template.is_default(version),
-        "LaunchTemplateData": {**version.data, "TagSpecifications": tags or None},
-    }
-
 
 def _template_tags(version: LaunchTemplateVersion) -> Mapping[str, str]:
     return {
@@ -226,12 +174,14 @@ def _template_tags(version: LaunchTemplateVersion) -> Mapping[str, str]:
 
 def _merged(template: Mapping[str, Any], asked: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the request says counts, and of tags both do."""
-    if "SubnetId" in asked and template.get("NetworkInterfaces"):
-        message = "Network interfaces and an instance-level subnet ID may not be specified on the same request"
-        raise Refusal("InvalidParameterCombination", message)
     own = {key: value for key, value in asked.items() if key not in OF_THE_REQUEST}
     tags: Sequence[Any] = [*template.get("TagSpecifications", []), *asked.get("TagSpecifications", [])]
-    return {**template, **own, "TagSpecifications": tags}
+    wanted = {**template, **own, "TagSpecifications": tags}
+    for name, called in AT_THE_INTERFACE.items():
+        if wanted.get(name) and wanted.get("NetworkInterfaces"):
+            message = f"Network interfaces and an instance-level {called} may not be specified on the same request"
+            raise Refusal("InvalidParameterCombination", message)
+    return wanted
 
 
 def _devices(wanted: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -26,6 +26,7 @@ KINDS = {
     "sg": "security-group",
     "snap": "snapshot",
     "subnet": "subnet",
+    "vpc": "vpc",
     "vol": "volume",
 }
 OF_NO_ACCOUNT = ("image", "snapshot")
@@ -39,7 +40,7 @@ def _nothing(_: Any) -> Any:
 class Place:
     """Where ARNs begin, and what the region knows of a thing by its id, name or ARN.
 
-    `tags` of it; `volumes` of an instance; `key` of a customer under which a volume is, as () or its ARN alone;
+    `tags` of it; `volumes` of an instance; `key` of a customer under which a volume or snapshot is, as () or its ARN;
     `template`: the id and the data of a launch template's version; `profile`: the ARN of an instance profile and
     those of its roles; `interface`: network interface and instance of an attachment, or () where there is none.
     """
@@ -91,8 +92,9 @@ def place(region: str) -> Place:
         instance = ec2().known.get(instance_id)
         return [device.volume_id for device in instance.block_device_mapping.values()] if instance else []
 
-    def key(volume_id: str) -> Sequence[str]:
-        found = getattr(ec2().volumes.get(volume_id), "kms_key_id", None)
+    def key(one: str) -> Sequence[str]:
+        volume = ec2().snapshots[one].volume if one in ec2().snapshots else ec2().volumes.get(one)
+        found = getattr(volume, "kms_key_id", None)
         return () if found in (None, "", ec2().default_kms_key_id) else (found,)
 
     def template(named: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

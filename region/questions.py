@@ -28,6 +28,7 @@ DESCRIBES = ("ec2:Describe", "elasticloadbalancing:Describe")
 PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing", "resourcegroupstaggingapi": "tag"}
 NAMES = {"lambda:Invoke": "lambda:InvokeFunction"}  # of a permission that is not called as its operation
 # The key's value is the name in the query, without a plural.
+OF_KEYS = ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext")
 ATTRIBUTES = {"BlockDeviceMappings": "BlockDeviceMapping"}
 
 
@@ -71,10 +72,24 @@ def _create_snapshots(place: Place, action: str, parameters: Mapping[str, Any]) 
 
 
 def _create_volume(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
-    """Asks about the volume to be, and about the snapshot that it is made of."""
+    """Asks about the volume to be, about the snapshot that it is made of, and about a customer's key of that:
+    https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+    """
     source = [parameters["SnapshotId"]] if "SnapshotId" in parameters else []
     of = {"ec2:ParentSnapshot": [place.ec2(one) for one in source]} if source else {}
-    return [*_about(place, action, source), *_new(place, action, "volume", parameters, of)]
+    keys = {key for one in source for key in place.key(one)}
+    return [
+        *_about(place, action, source),
+        *_new(place, action, "volume", parameters, of),
+        *(Ask(asked, key, _by_ec2(place)) for key in keys for asked in OF_KEYS),
+    ]
+
+
+def _create_group(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
+    """Asks about the group to be, and about the VPC that it is for."""
+    named = parameters.get("VpcId")
+    network = Ask(action, place.ec2(named) if named else place.of("vpc"), tagged(place.tags(named)) if named else {})
+    return [network, *_new(place, action, "security-group", parameters)]
 
 
 def _new(
@@ -94,11 +109,15 @@ def _with_keys(question: Question, volumes: Callable[[Place, Mapping[str, Any]],
     """
 
     def ask(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
-        by = {"kms:GrantIsForAWSResource": ["true"], "kms:ViaService": [f"ec2.{place.region}.amazonaws.com"]}
+        by = _by_ec2(place)
         keys = sorted({key for volume in volumes(place, parameters) for key in place.key(volume)})
         return [*question(place, action, parameters), *(Ask("kms:CreateGrant", key, by) for key in keys)]
 
     return ask
+
+
+def _by_ec2(place: Place) -> Mapping[str, Sequence[str]]:
+    return {"kms:GrantIsForAWSResource": ["true"], "kms:ViaService": [f"ec2.{place.region}.amazonaws.com"]}
 
 
 def _modify_instance(place: Place, action: str, parameters: Mapping[str, Any]) -> list[Ask]:
@@ -168,11 +187,15 @@ def _log_stream(place: Place, action: str, parameters: Mapping[str, Any]) -> lis
 ASKED: Mapping[str, Question] = {
     "ec2:AttachNetworkInterface": _each("NetworkInterfaceId", "InstanceId"),
     "ec2:AttachVolume": _with_keys(_each("VolumeId", "InstanceId"), lambda _, given: [given["VolumeId"]]),
+    "ec2:AuthorizeSecurityGroupEgress": _each("GroupId"),
+    "ec2:CreateSecurityGroup": _create_group,
     "ec2:CreateSnapshots": _create_snapshots,
     "ec2:CreateTags": _each("Resources", context=lambda given: requested(given["Tags"])),
     "ec2:CreateVolume": _create_volume,
+    "ec2:DeleteSecurityGroup": _each("GroupId"),
     "ec2:DeleteSnapshot": _each("SnapshotId"),
     "ec2:DeleteTags": _each("Resources", context=lambda given: requested(given.get("Tags", []))),
+    "ec2:DeleteVolume": _each("VolumeId"),
     "ec2:DescribeInstanceAttribute": _each("InstanceId"),
     # By the attachment: that there is none, EC2 says before it asks.
     "ec2:DetachNetworkInterface": lambda place, action, given: _about(
@@ -180,6 +203,7 @@ ASKED: Mapping[str, Question] = {
     ),
     "ec2:DetachVolume": _each("VolumeId", "InstanceId"),
     "ec2:ModifyInstanceAttribute": _modify_instance,
+    "ec2:RevokeSecurityGroupEgress": _each("GroupId"),
     "ec2:RunInstances": run_instances,
     "ec2:StartInstances": _with_keys(
         _each("InstanceIds"), lambda place, given: [one for host in given["InstanceIds"] for one in place.volumes(host)]

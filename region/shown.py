@@ -1,18 +1,20 @@
-"""What EC2 shows of a volume, an instance and a network interface, but for their tags."""
+"""What EC2 shows of a volume, an instance, a network interface and a security group, but for their tags."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from moto.ec2.models.elastic_block_store import Volume, VolumeAttachment
     from moto.ec2.models.elastic_network_interfaces import NetworkInterface
     from moto.ec2.models.instances import Instance
+    from moto.ec2.models.security_groups import SecurityGroup, SecurityGroupRule
 
     from region.interfaces import Interfaces
 
+GP2_IOPS = 16000  # at most, and three for each GiB
 GP3_THROUGHPUT = 125  # https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
 
 
@@ -24,6 +26,8 @@ def shown(ec2: Interfaces, resource_id: str) -> Mapping[str, Any] | None:
         return instance(ec2, ec2.known[resource_id])
     if resource_id in ec2.enis:
         return interface(ec2, ec2.enis[resource_id])
+    if resource_id.startswith("sg-") and (found := ec2.all_groups().get(resource_id)):
+        return group(found)
     return None
 
 
@@ -38,7 +42,7 @@ def volume(ec2: Interfaces, one: Volume) -> Mapping[str, Any]:
         "CreateTime": one.create_time,
         "SnapshotId": one.snapshot_id or "",
         "VolumeType": one.volume_type,
-        "Iops": one.iops,
+        "Iops": min(max(100, 3 * int(one.size)), GP2_IOPS) if one.volume_type == "gp2" else one.iops,
         "Throughput": (one.throughput or GP3_THROUGHPUT) if is_gp3 else None,
         "MultiAttachEnabled": bool(one.multi_attach_enabled),
         "Encrypted": bool(one.encrypted),
@@ -82,6 +86,7 @@ def instance(ec2: Interfaces, one: Instance) -> Mapping[str, Any]:
         "PrivateIpAddress": primary.private_ip_address if primary else None,
         "SubnetId": subnet.id if subnet else None,
         "VpcId": subnet.vpc_id if subnet else None,
+        "SecurityGroups": _groups(primary) if primary else [],
         "RootDeviceName": one.root_device_name,
         "RootDeviceType": "ebs",
         "IamInstanceProfile": {"Arn": profile.iam_instance_profile.arn, "Id": profile.iam_instance_profile.id}
@@ -107,7 +112,7 @@ def _held(ec2: Interfaces, nic: NetworkInterface) -> Mapping[str, Any]:
     whole = interface(ec2, nic)
     # Without times, which boto3 takes long to read.
     own = {key: whole["Attachment"][key] for key in ("AttachmentId", "DeviceIndex", "DeleteOnTermination", "Status")}
-    kept = ("NetworkInterfaceId", "PrivateIpAddress", "Status", "SubnetId")
+    kept = ("Groups", "NetworkInterfaceId", "PrivateIpAddress", "Status", "SubnetId")
     return {**{key: whole[key] for key in kept}, "Attachment": own}
 
 
@@ -132,7 +137,7 @@ def interface(ec2: Interfaces, nic: NetworkInterface) -> Mapping[str, Any]:
             {"PrivateIpAddress": one["PrivateIpAddress"], "Primary": one.get("Primary", False)}
             for one in nic.private_ip_addresses
         ],
-        "Groups": [{"GroupId": group.id, "GroupName": group.name} for group in nic._group_set],
+        "Groups": _groups(nic),
         "Status": moving or ("in-use" if holder else "available"),
         "SubnetId": nic.subnet.id,
         "VpcId": nic.subnet.vpc_id,
@@ -142,6 +147,37 @@ def interface(ec2: Interfaces, nic: NetworkInterface) -> Mapping[str, Any]:
         "Operator": operator(ec2, nic.id),
         "Attachment": attached if holder else None,
     }
+
+
+def group(one: SecurityGroup) -> Mapping[str, Any]:
+    """As DescribeSecurityGroups answers it."""
+    return {
+        "GroupId": one.id,
+        "GroupName": one.name,
+        "Description": one.description,
+        "OwnerId": one.owner_id,
+        "VpcId": one.vpc_id,
+        "IpPermissions": _permissions(one.ingress_rules),
+        "IpPermissionsEgress": _permissions(one.egress_rules),
+    }
+
+
+def _permissions(rules: Iterable[SecurityGroupRule]) -> list[Mapping[str, Any]]:
+    """Rules for the same ports are shown as one."""
+    shown: dict[Any, dict[str, Any]] = {}
+    for rule in rules:
+        ports = {"IpProtocol": rule.ip_protocol, "FromPort": rule.from_port, "ToPort": rule.to_port}
+        lists: dict[str, Any] = {"IpRanges": [], "Ipv6Ranges": [], "UserIdGroupPairs": [], "PrefixListIds": []}
+        one = shown.setdefault(tuple(ports.values()), {**ports, **lists})
+        if rule.ip_range:
+            one["Ipv6Ranges" if "CidrIpv6" in rule.ip_range else "IpRanges"].append(rule.ip_range)
+        if rule.source_group:
+            one["UserIdGroupPairs"].append(rule.source_group)
+    return list(shown.values())
+
+
+def _groups(nic: NetworkInterface) -> list[Mapping[str, str]]:
+    return [{"GroupId": one.id, "GroupName": one.name} for one in nic._group_set]
 
 
 def operator(ec2: Interfaces, resource_id: str) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,18 +25,22 @@ CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "st
 # "Recently terminated instances might appear in the returned results. This interval is usually less than one hour":
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html
 VISIBLE_SECONDS = 3600
+FROM_WITHIN = "Client.InstanceInitiatedShutdown"
 USER = "Client.UserInitiatedShutdown"
 BROKEN = "Server.InternalError"
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
 REASONS = {
     USER: "User initiated shutdown",
-    "Client.InstanceInitiatedShutdown": "Instance initiated shutdown",
+    FROM_WITHIN: "Instance initiated shutdown",
     "Client.InternalError": "Client error on launch",
     BROKEN: "Internal error on launch",
     "Server.ScheduledStop": "Stopped due to a scheduled retirement",
     "Server.SpotInstanceShutdown": "Spot instance shutdown",
     "Server.SpotInstanceTermination": "Spot instance termination",
 }
+
+# In a host's user data: what it does by itself after so many minutes, unless it is booted again before.
+SHUTDOWN = re.compile(r"^shutdown -h \+(\d+)$", re.MULTILINE)
 
 
 class States(Checks):
@@ -66,6 +71,12 @@ class States(Checks):
         """The first boot of a new instance."""
         self.bring_up(instance, self.home.clock.now())
         self._run(instance)
+        if planned := SHUTDOWN.search(_plain(instance.user_data)):
+            self.home.clock.after(60 * int(planned[1]), partial(self._shut_down, instance), background=True)
+
+    def _shut_down(self, instance: Instance) -> None:
+        if instance.state == "running" and instance.id not in self.hung:
+            self.leave(instance, FROM_WITHIN)
 
     def bring_up(self, instance: Instance, since: float) -> None:
         """The machine of a new instance runs since then, with the volumes that it has from the beginning."""
@@ -101,8 +112,12 @@ class States(Checks):
 
     def leave(self, instance: Instance, reason: str) -> None:
         """It stops in order by somebody's or AWS's own wish, and not through the API of this account."""
-        self.end(instance, "stopping", reason)
-        self.then("StopInstances", instance, self.home.delays.stop, self.stopped)
+        if instance.instance_initiated_shutdown_behavior == "terminate" and reason == FROM_WITHIN:
+            self.end(instance, "shutting-down", reason)
+            self.then("TerminateInstances", instance, self.home.delays.stop, self.terminated)
+        else:
+            self.end(instance, "stopping", reason)
+            self.then("StopInstances", instance, self.home.delays.stop, self.stopped)
 
     def fail(self, instance: Instance) -> None:
         """The hardware below an instance fails: it is stopped at once, and not by anybody."""

@@ -1,121 +1,27 @@
-"""EC2's volumes and images, where moto differs: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
+"""EC2's volumes, where moto differs: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from moto.ec2.models.amis import Ami
-
-from region.history import History
+from region.creation import Creation
 from region.protocol import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from moto.ec2.models.elastic_block_store import Volume, VolumeAttachment
     from moto.ec2.models.instances import Instance
 
-    from region.delays import Delay
 
-
-IMAGE = "ami-0123456789abcdef0"
-OPTIONS = {
-    "Encrypted": "encrypted",
-    "Iops": "iops",
-    "KmsKeyId": "kms_key_id",
-    "MultiAttachEnabled": "multi_attach_enabled",
-    "SnapshotId": "snapshot_id",
-    "Throughput": "throughput",
-    "VolumeType": "volume_type",
-}
-
-
-class Volumes(History):
-    """moto's EC2 with volumes that obey. Only what changes the world goes to the machines."""
-
-    building = True
-    """moto puts something together, and the machines hear of it when it is whole."""
+class Volumes(Creation):
+    """moto's volumes, that are lost, attached and detached as EC2 does it."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
-        self.odd_states: dict[str, str] = {}
-        self.operators: dict[str, str] = {}
         self.sick: dict[str, float] = {}
-        self._made: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
         self._given: set[tuple[str, str]] = set()
         super().__init__(region_name, account_id)
-        self.building = False
-
-    def _load_amis(self) -> None:
-        """One public image: moto's thousand, each with a volume and a snapshot, cost a second."""
-        self.amis[IMAGE] = Ami(self, ami_id=IMAGE, name="region", owner_id="amazon", root_device_name="/dev/sda1")
-
-    def _create_default_encryption_key(self) -> str:
-        """A key's name: moto's own makes a real one, for a tenth of a second."""
-        self.default_kms_key_id = f"arn:aws:kms:{self.region_name}:{self.account_id}:key/aws-ebs"
-        return self.default_kms_key_id
-
-    def describe_volumes(self, volume_ids: list[str] | None = None, filters: Any = None) -> list[Volume]:
-        """For moto's own use: it looks through all volumes for each."""
-        if volume_ids and not filters:
-            return [self.get_volume(one) for one in volume_ids]
-        return super().describe_volumes(volume_ids, filters)
-
-    # Making and losing
-
-    def make_volume(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """CreateVolume: once for each client token, also when the volume is gone since.
-        https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
-        """
-        said = {key: value for key, value in asked.items() if key != "ClientToken"}
-        token = asked.get("ClientToken", "")
-        if token in self._made:
-            before, made = self._made[token]
-            if before != said:
-                raise Refusal("IdempotentParameterMismatch", "The client token was used with other parameters.")
-            return {**(self.show(made["VolumeId"]) or made), "Tags": made["Tags"]}
-        options = {own: asked[name] for name, own in OPTIONS.items() if name in asked}
-        volume = self.create_volume(asked.get("Size"), asked["AvailabilityZone"], **options)
-        made = self._describe_new(volume, asked)
-        if token:
-            self._made[token] = (said, made)
-        return made
-
-    def _describe_new(self, volume: Volume, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        tags = tags_for("volume", asked)
-        if tags:
-            self.create_tags([volume.id], tags)
-        if principal := asked.get("Operator", {}).get("Principal"):
-            self.operators[volume.id] = principal
-        if volume.snapshot_id:
-            self.odd_states[volume.id] = "creating"
-            self.after(self.home.delays.create_from_snapshot, partial(self._ready, volume.id))
-        shown = cast("Mapping[str, Any]", self.show(volume.id))
-        return {**shown, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-
-    def _ready(self, volume_id: str) -> None:
-        if self.odd_states.get(volume_id) == "creating":
-            self.remember(volume_id)
-            del self.odd_states[volume_id]
-
-    def create_volume(self, *args: Any, **kwargs: Any) -> Volume:
-        """A volume, on the machines too; never from a snapshot that is not complete."""
-        source = kwargs.get("snapshot_id")
-        if source and (state := self.get_snapshot(source).status) != "completed":
-            raise Refusal("IncorrectState", f"Snapshot {source} is in invalid state - {state}")
-        volume = super().create_volume(*args, **kwargs)
-        self.born(volume.id)
-        if not self.building:
-            self.home.machines.create_volume(volume.id, int(volume.size), source)
-        return volume
-
-    def delete_volume(self, volume_id: str) -> Volume:
-        """Without this volume."""
-        self.remember(volume_id)
-        volume = super().delete_volume(volume_id)
-        if not self.building:
-            self.home.machines.delete_volume(volume_id)
-        return volume
 
     def lose_volume(self, volume_id: str, state: str) -> None:
         """The volume fails for good, which EC2 shows as `error`; or it is `gone`."""
@@ -128,8 +34,6 @@ class Volumes(History):
         else:
             self.remember(volume_id)
             self.odd_states[volume_id] = state
-
-    # Attaching and detaching
 
     def attach_volume(
         self, volume_id: str, instance_id: str, device_path: str, delete_on_termination: bool = False
@@ -223,21 +127,7 @@ class Volumes(History):
             self.remember(volume.id, attachment.instance_id)
             self.detach_volume(volume.id, attachment.instance_id, attachment.device)
 
-    def after(self, delay: Delay, happen: Callable[[], object]) -> None:
-        """Let something happen that takes so long."""
-        self.home.clock.after(self.home.takes(delay), happen)
-
 
 def _answered(one: VolumeAttachment) -> Mapping[str, Any]:
     names = {"VolumeId": one.volume_id, "InstanceId": one.instance_id, "Device": one.device}
     return {**names, "State": one.status, "AttachTime": one.attach_time}
-
-
-def tags_for(kind: str, asked: Mapping[str, Any]) -> dict[str, str]:
-    """The tags that a request wants on what it makes of this kind."""
-    return {
-        tag["Key"]: tag["Value"]
-        for specification in asked.get("TagSpecifications", [])
-        if specification["ResourceType"] == kind
-        for tag in specification["Tags"]
-    }

@@ -568,7 +568,8 @@ class TestVolumes:
         assert volume(region, io2["VolumeId"])["MultiAttachEnabled"] is True
         assert refusal(ec2.create_volume, **asked) == "IdempotentParameterMismatch"
         ec2.delete_volume(VolumeId=made["VolumeId"])
-        ec2.create_volume(**asked, KmsKeyId="arn:key", Throughput=250, Iops=4000)
+        region.run(region.quiet)
+        assert ec2.create_volume(**asked, KmsKeyId="arn:key", Throughput=250, Iops=4000)["VolumeId"] == made["VolumeId"]
         assert len(ec2.describe_volumes()["Volumes"]) == 1
 
     def test_one_made_of_a_snapshot_is_not_there_at_once(self, region: Region, database: Callable[..., Any]) -> None:
