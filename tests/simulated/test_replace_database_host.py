@@ -34,6 +34,7 @@ from tests.simulated.dying import (
     wake,
     words,
     writes,
+    zone,
 )
 
 if TYPE_CHECKING:
@@ -939,6 +940,38 @@ def test_a_lost_volume_is_told_with_what_to_run_and_nothing_is_restored(region: 
     assert "CreateVolume" not in writes(region)
 
 
+def test_what_a_restore_that_was_killed_has_taken_away_is_left_and_nothing_is_told(region: Region) -> None:
+    die(region, "terminated")
+    since = region.clock.moment().strftime("%Y-%m-%dT%H:%M:%SZ")
+    for one in ids(region):
+        label(region, one, role="retired", paused=f"restore 2026-11-20T04:30:00Z since {since}")
+    rouse(region)
+
+    region.run(at_most=minutes(4.5))
+    answer = look(region, application="smallpayroll")
+
+    assert (notices(region), region.queue("FailureQueue")) == ([], [])
+    assert writes(region) == ["DeleteAlarms"]  # of the host that is gone
+    assert answer["applications"][0] == {"application": "smallpayroll", "did": [], "waits_for": []}
+
+
+# For somebody to look at, for a rehearsal, and one that was the database's until that was undone.
+COPIES: list[dict[str, str]] = [
+    {"role": "restored", "restored-for": "volumes"},
+    {"role": "rehearsal", "rehearses": "set"},
+    {"role": "retired", "retired": "2026-11-22T04:00:00Z undone", "volumes": "vol-1"},
+]
+
+
+def copy_newest(region: Region, **words: str) -> str:
+    """A copy of the newest snapshot, as a restore or a rehearsal tags it."""
+    snapshot = region.world().snapshots[-1].id
+    ec2 = region.client("ec2")
+    made = ec2.create_volume(AvailabilityZone=zone(region), SnapshotId=snapshot)["VolumeId"]
+    label(region, made, **{"application": "smallpayroll", "restored-from": snapshot, **words})
+    return str(made)
+
+
 def test_a_lost_volume_is_restored_in_its_place_where_the_parameter_says_so() -> None:
     with open_region(sweeps=True, quick=True, volumes=1, RestoreWhenVolumeLost="true") as region:
         old, (lost,) = host(region), ids(region)
@@ -947,6 +980,7 @@ def test_a_lost_volume_is_restored_in_its_place_where_the_parameter_says_so() ->
         region.invoke("snapshot_database", {})
         region.run(region.quiet, at_most=minutes(30))
         machines(region).write(old)
+        copies = [copy_newest(region, **words) for words in COPIES]
         die(region, "terminated")
         region.lose_volume(lost)
         region.run(at_most=10)
@@ -957,6 +991,7 @@ def test_a_lost_volume_is_restored_in_its_place_where_the_parameter_says_so() ->
 
         assert region.clock.now() - began >= minutes(5)
         (new,) = [one for one in ids(region) if one != lost]
+        assert new not in copies
         assert machines(region).servers.disks[new].timeline == 2
         assert machines(region).acknowledged(new) == 4
         assert words(region, new)["restored-from"].startswith("snap-")

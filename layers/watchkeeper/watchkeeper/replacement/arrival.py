@@ -100,10 +100,14 @@ def _start_again(scene: Scene, target: Host, sent: Sequence[Start], send: Send) 
 
 
 def start_words(scene: Scene, settings: Settings) -> dict[str, str]:
-    """The parameters of a start: exactly the volumes of the set, and a new timeline where they were restored."""
+    """The parameters of a start: exactly the volumes of the set, and a new timeline where they were restored.
+
+    It is beyond all that were known when they were put in, for the database may have been restored before.
+    """
     return {
         "volumeIds": " ".join(scene.ids),
-        "newTimeline": scene.anchor.tags.get(tags.RESTORED_FROM, ""),
+        "newTimeline": (restored := scene.anchor.tags.get(tags.RESTORED_FROM, "")),
+        "timelineAfter": scene.anchor.tags.get(tags.TIMELINE, "") if restored else "",
         "allowCollationChange": "true" if settings.is_collation_change_allowed else "",
         "startCommand": settings.start_command,
     }

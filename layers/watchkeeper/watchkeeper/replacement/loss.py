@@ -112,6 +112,13 @@ def returned(scene: Scene) -> Refusal | None:
     )
 
 
+def is_aside(volume: Volume) -> bool:
+    """It never was the database's, or was taken out of its place on purpose, as we wrote on it."""
+    role = volume.tags.get(tags.ROLE)
+    is_copy = role in (tags.RESTORED, tags.REHEARSAL) and tags.VOLUMES not in volume.tags
+    return is_copy or (role == tags.PUT_ASIDE and tags.RETIRED in volume.tags)
+
+
 def _untagged(scene: Scene, there: list[str]) -> Refusal:
     return Refusal(
         "volume-untagged",

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from watchkeeper import tags
 from watchkeeper.aws import addresses, agents, checks, hosts, keys, launches, snapshots, starts, volumes
-from watchkeeper.replacement import obstacles
+from watchkeeper.replacement import loss, obstacles
 from watchkeeper.replacement.scene import STOPPED, Details, Scene, Zone, counted
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from watchkeeper.replacement.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+# The volumes of a database, and those that a restore has not yet put in their place, or put aside.
+ROLES = (tags.DATABASE, tags.RESTORED, tags.PUT_ASIDE)
 
 # A volume in one of these states is not there for a database.
 NOT_THERE = ("error", "deleting", "deleted")
@@ -63,7 +66,7 @@ class Seen:
 
 def observe(read: Readers, settings: Settings, name: str, now: datetime, seen: Seen) -> Scene:
     """One application with its details; what does not change within a look is read once."""
-    found = counted([one for one in volumes.find(read.ec2, [name]) if one.state not in NOT_THERE])
+    found, restoring = sort_out(volumes.find_of(read.ec2, [name], ROLES))
     known = {one.id: one for one in hosts.find_claiming(read.ec2, [name])}
     wanted = {one.attachment.host for one in found if one.attachment} | {one.tags.get(tags.HOST, "") for one in found}
     known |= hosts.find(read.ec2, sorted(wanted - set(known) - {""}))
@@ -72,13 +75,21 @@ def observe(read: Readers, settings: Settings, name: str, now: datetime, seen: S
     if seen.launches is None:
         seen.launches = tuple(launches.find(read.ec2, [name]))
         seen.details = _read_once(read, settings, Scene(name, now, found, known, seen.launches), seen.details)
-    scene = Scene(name, now, found, known, seen.launches, details=seen.details)
+    scene = Scene(name, now, found, known, seen.launches, details=seen.details, restoring=restoring)
     if not found:
         return scene
     scene = replace(scene, checks=_read_checks(read, scene))
     scene = replace(scene, details=replace(seen.details, zone=_read_zone(read, settings, scene)))
     scene = _ask(read, settings, scene, seen)
     return replace(scene, record=_read_address(read, settings, scene, seen))
+
+
+def sort_out(tagged: Sequence[Volume]) -> tuple[tuple[Volume, ...], str]:
+    """Of an application's volumes those that its database has, and by what a restore paused others; empty if none."""
+    there = [one for one in tagged if one.state not in NOT_THERE]
+    others = [one.tags.get(tags.PAUSED, "") for one in there if one.tags.get(tags.ROLE) != tags.DATABASE]
+    found = counted([one for one in there if one.tags.get(tags.ROLE) == tags.DATABASE])
+    return found, next(filter(tags.is_restoring, others), "")
 
 
 def _read_once(read: Readers, settings: Settings, scene: Scene, details: Details) -> Details:
@@ -109,12 +120,15 @@ def _read_once(read: Readers, settings: Settings, scene: Scene, details: Details
 
 
 def _read_made(read: Readers, scene: Scene, sets: Sequence[SnapshotSet]) -> tuple[Volume, ...]:
-    """Where none of its volumes is found: those that a restore made before, which no set need name yet."""
+    """Where none of its volumes is found: those that a restore made before, which no set need name yet.
+
+    What was made for somebody to look at, for a rehearsal or for a restore that was given up is none of them.
+    """
     if scene.volumes or not sets:
         return ()
     good = [one for one in sets if one.is_finished and one.consistency == "application"]
     found = volumes.find_made(read.ec2, scene.application, [one.id for some in good[-1:] for one in some.members])
-    return tuple(one for one in found if one.state not in NOT_THERE)
+    return tuple(one for one in found if one.state not in NOT_THERE and not loss.is_aside(one))
 
 
 def _read_host(read: Readers, scene: Scene, host: Host, details: Details) -> Details:
@@ -125,7 +139,7 @@ def _read_host(read: Readers, scene: Scene, host: Host, details: Details) -> Det
         details,
         is_stop_protected=hosts.is_stop_protected(read.ec2, host.id),
         is_termination_protected=is_asked and hosts.is_termination_protected(read.ec2, host.id),
-        foreign=tuple(one.id for one in others if one.application not in ("", scene.application)),
+        foreign=tuple(one.id for one in others if obstacles.is_foreign(one, scene.application)),
     )
 
 

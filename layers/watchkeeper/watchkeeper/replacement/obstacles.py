@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.launches import Launch
+    from watchkeeper.aws.volumes import Volume
     from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
 
@@ -55,6 +56,12 @@ def _of_host(scene: Scene, host: Host) -> str:
         f"{host.id} is protected from being stopped (DisableApiStop).": bool(details and details.is_stop_protected),
     }
     return next((reason for reason, is_so in reasons.items() if is_so), "")
+
+
+def is_foreign(volume: Volume, application: str) -> bool:
+    """It belongs to another application, and not only as a copy beside its database."""
+    is_copy = volume.tags.get(tags.ROLE) in (tags.RESTORED, tags.PUT_ASIDE)
+    return volume.application not in ("", application) and not is_copy
 
 
 def templates(scene: Scene) -> Refusal | None:

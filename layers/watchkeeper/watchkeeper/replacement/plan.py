@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from watchkeeper import tags
 from watchkeeper.look import stamp
-from watchkeeper.replacement import calm, loss, obstacles, refusals
+from watchkeeper.replacement import calm, loss, obstacles, pauses, refusals
 from watchkeeper.replacement.actions import Launch, Send, StartAgain, Tag, Tell, Untag
 from watchkeeper.replacement.move import fence, move
 from watchkeeper.replacement.scene import GONE, YOUNG
@@ -57,14 +57,16 @@ def _plan(scene: Scene, settings: Settings) -> Plan:
     if not scene.launches:
         return Plan(refusals.template_gone(scene))
     host = scene.hosts.get(scene.home) if scene.volumes else None
-    paused = refusals.paused(scene, host)
+    paused = pauses.paused(scene, host)
     if refusal := refusals.name(scene) or (None if paused else loss.returned(scene)):
         return Plan(refusal)
-    if not scene.volumes or scene.members - set(scene.ids):
-        return Plan(paused) if paused else loss.plan(scene, settings)
-    is_calm = scene.condition(host) in ("alive", "starting") and scene.holds_all(scene.home)
+    is_whole = bool(scene.volumes) and not scene.members - set(scene.ids)
+    is_calm = is_whole and scene.condition(host) in ("alive", "starting") and scene.holds_all(scene.home)
     if paused:
-        return Plan(is_paused=True) if is_calm else Plan(paused)
+        is_left = is_calm or pauses.is_being_restored(scene, host)
+        return Plan(is_paused=True) if is_left else Plan(paused)
+    if not is_whole:
+        return loss.plan(scene, settings)
     if is_calm and host:
         return calm.plan(scene, settings, host)
     return _away(scene, settings, host)

@@ -38,18 +38,6 @@ class Refusal:
     is_advice: bool = False
 
 
-def paused(scene: Scene, host: Host | None) -> Refusal | None:
-    """Somebody wants it left exactly as it is."""
-    labelled = [one.tags for one in scene.volumes] + ([host.tags] if host else [])
-    reasons = [one[tags.PAUSED] for one in labelled if tags.PAUSED in one]
-    reasons += [one.paused for one in scene.launches if one.paused]
-    if not reasons:
-        return None
-    return Refusal(
-        "paused", f"It is paused ({reasons[0]}), so its host is not replaced: remove {tags.PAUSED} to let it be."
-    )
-
-
 def stopped_by_people(host: Host) -> Refusal:
     """A stop that somebody wished is no death."""
     return Refusal(

@@ -89,7 +89,8 @@ class Details:
 class Scene:
     """One application at a moment. `checks` are the impaired hosts; `record` is where its address leads now.
 
-    `details` are None in a look at all, which only asks whether anything is to be done.
+    `details` are None in a look at all, which only asks whether anything is to be done. `restoring` is the pause of
+    volumes that restore_database has taken out of their place, or not yet put there.
     """
 
     application: str
@@ -100,6 +101,7 @@ class Scene:
     checks: Mapping[str, Check] = field(default_factory=dict)
     record: Record | Odd | Interface | None = None
     details: Details | None = None
+    restoring: str = ""
 
     @property
     def anchor(self) -> Volume:

@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from watchkeeper import tags
 from watchkeeper.aws import addresses, hosts, launches, volumes
 from watchkeeper.replacement import refusals
-from watchkeeper.replacement.observe import NOT_THERE, address_of, read_impaired
-from watchkeeper.replacement.scene import Scene, counted
+from watchkeeper.replacement.observe import ROLES, address_of, read_impaired, sort_out
+from watchkeeper.replacement.scene import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,9 @@ def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: da
     began, without details: all are read for the calls of their pages.
     """
     templates = _by_application(launches.find(read.ec2, names))
-    found = _by_application([one for one in volumes.find(read.ec2, names) if one.state not in NOT_THERE])
+    tagged = _by_application(volumes.find_of(read.ec2, names, ROLES))
+    sorted_out = {name: sort_out(some) for name, some in tagged.items()}
+    found = {name: some for name, (some, _) in sorted_out.items() if some}
     claiming = _by_application(hosts.find_claiming(read.ec2, names))
     known = {one.id: one for some in claiming.values() for one in some}
     holding = {one.host for some in found.values() for one in some if one.host}
@@ -46,11 +48,12 @@ def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: da
         Scene(
             name,
             now,
-            counted(found.get(name, ())),
+            found.get(name, ()),
             _around(found.get(name, ()), claiming.get(name, ()), known),
             tuple(templates.get(name, ())),
             impaired,
             led.get(address_of(found.get(name, ()))),
+            restoring=sorted_out[name][1] if name in sorted_out else "",
         )
         for name in sorted({*templates, *found} - set(settings.retired))
     ]

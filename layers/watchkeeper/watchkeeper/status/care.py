@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from watchkeeper import tags
 from watchkeeper.look import read_time
 from watchkeeper.replacement import refusals
-from watchkeeper.replacement.observe import NOT_THERE
+from watchkeeper.replacement.observe import NOT_THERE, sort_out
 from watchkeeper.replacement.plan import plan
 from watchkeeper.replacement.scene import YOUNG, Scene, retired_at
 from watchkeeper.status import words
@@ -85,7 +85,8 @@ def _scene(name: str, state: State, now: datetime) -> Scene:
         one for one in state.launches if one.application == name and one.tags.get(tags.ROLE) == tags.DATABASE_LAUNCH
     )
     led = next((state.interfaces[one.tags[tags.ADDRESS]] for one in found if _has_interface(one, state)), None)
-    return Scene(name, now, found, hosts, launches, state.impaired, led)
+    _, restoring = sort_out([one for one in state.volumes if one.application == name])
+    return Scene(name, now, found, hosts, launches, state.impaired, led, restoring=restoring)
 
 
 def _has_interface(volume: Volume, state: State) -> bool:
