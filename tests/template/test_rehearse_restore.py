@@ -52,12 +52,12 @@ def test_of_security_groups_only_one_of_a_rehearsal_is_launched_into(template: T
     assert launching(template, "security-group") == {"ArnLike": by, **SCRATCH}
 
 
-def test_all_else_is_as_the_template_names_it_but_subnets_and_interfaces(template: Template) -> None:
+def test_all_else_is_as_the_template_names_it_but_what_the_request_names_anew(template: Template) -> None:
     by = {"ec2:LaunchTemplate": {"Sub": launch_template(template)}}
 
     named = {"ArnLike": by, "Bool": {"ec2:IsLaunchTemplateResource": "true"}}
-    assert all(launching(template, of) == named for of in ("image", "snapshot", "key-pair", "placement-group"))
-    assert all(launching(template, of) == {"ArnLike": by} for of in ("subnet", "network-interface"))
+    assert all(launching(template, of) == named for of in ("image", "key-pair", "placement-group"))
+    assert all(launching(template, of) == {"ArnLike": by} for of in ("subnet", "network-interface", "snapshot"))
 
 
 def launch_template(template: Template) -> str:
@@ -119,14 +119,16 @@ def test_a_group_is_made_as_a_rehearsals_and_only_such_a_one_is_changed_or_delet
     assert conditions(template, NAME, "ec2:CreateTags", "security-group") == [
         {"StringEquals": {**as_role("rehearsal"), "ec2:CreateAction": "CreateSecurityGroup"}}
     ]
-    for action in ("AuthorizeSecurityGroupEgress", "RevokeSecurityGroupEgress", "DeleteSecurityGroup"):
+    for action in ("AuthorizeSecurityGroupEgress", "RevokeSecurityGroupEgress", "RevokeSecurityGroupIngress"):
         assert conditions(template, NAME, f"ec2:{action}", "security-group") == [SCRATCH]
+    assert conditions(template, NAME, "ec2:DeleteSecurityGroup", "security-group") == [SCRATCH]
 
 
 def test_nobody_may_open_a_way_in(template: Template) -> None:
     actions = {action for _, one in template.statements for action in listed(one["Action"])}
 
-    assert not [action for action in actions if "Ingress" in action or "ModifySecurityGroup" in action]
+    assert {action for action in actions if "Ingress" in action} == {"ec2:RevokeSecurityGroupIngress"}
+    assert not [action for action in actions if "ModifySecurityGroup" in action]
 
 
 @pytest.mark.parametrize("of", ["instance", "volume"])

@@ -70,7 +70,9 @@ def test_a_volume_is_called_a_database_or_retired_and_remembers_by_words_of_its_
     assert given["StringLike"] == OURS
     assert given["StringEquals"] == of_role("database", "restored", "retired")
     assert given["StringEqualsIfExists"] == as_role("database", "retired")
-    assert given["ForAllValues:StringEquals"] == words("host", "paused", "retired", "role", "timeline", "volumes")
+    assert given["ForAllValues:StringEquals"] == words(
+        "host", "paused", "restored-for", "retired", "role", "timeline", "volumes"
+    )
 
 
 def test_of_a_host_only_the_pause_is_written(template: Template) -> None:
@@ -93,7 +95,7 @@ def test_only_a_pause_of_its_own_is_ended_and_never_all_tags_at_once(template: T
             "StringLike": OURS,
             "StringLikeIfExists": {PAUSED: BY_ITSELF},
             "StringEquals": of_role("database", "database-host", "restored", "retired"),
-            "ForAllValues:StringEquals": words("paused", "restored-for", "retired"),
+            "ForAllValues:StringEquals": words("paused", "retired"),
             "Null": {"aws:TagKeys": "false"},
         }
     ]
