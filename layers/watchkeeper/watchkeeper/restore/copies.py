@@ -24,6 +24,12 @@ def originals(member: Snapshot) -> dict[str, str]:
     }
 
 
+def words(application: str, member: Snapshot, role: str) -> dict[str, str]:
+    """The tags of the copy that is made of a snapshot: its original's, what it is, and what it was made of."""
+    ours = {tags.APPLICATION: application, tags.ROLE: role, tags.RESTORED_FROM: member.id}
+    return originals(member) | ours
+
+
 def _type(text: str) -> tuple[str, int, int]:
     kind, *figures = text.split("/")
     numbers = [int(one) if one.isdigit() else 0 for one in (*figures, "", "")]

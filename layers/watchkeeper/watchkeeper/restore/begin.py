@@ -1,0 +1,176 @@
+"""What an operation needs before it begins, and how it pauses everything; pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+from watchkeeper.aws.hosts import THERE
+from watchkeeper.aws.starts import REMEMBERED
+from watchkeeper.look import read_time
+from watchkeeper.restore.actions import Tag
+from watchkeeper.restore.scene import Operation, ago, came, group
+from watchkeeper.restore.verdict import Plan
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from watchkeeper.aws.volumes import Volume
+    from watchkeeper.restore.scene import Scene
+
+# A restore that has ended is not begun again by the same event, which Lambda may deliver twice, for so long.
+ENDED = timedelta(hours=1)
+
+
+def begin(scene: Scene, *, is_undo: bool) -> Plan:
+    """The pause of all that an operation is about to touch, or why it may not begin."""
+    if refusal := refuse(scene):
+        return Plan(refusal=refusal)
+    operation = Operation(_since(scene), "" if is_undo or scene.set is None else scene.set.id)
+    everything = (*(one.id for one in scene.present), scene.home)
+    if not is_undo:
+        return Plan((Tag(everything, {tags.PAUSED: operation.word}, "nobody else is to touch it meanwhile"),))
+    return _undo(scene, operation, everything)
+
+
+def turn_round(scene: Scene, underway: Operation) -> Plan:
+    """An undo of a restore that has not ended: everything is its from now on."""
+    operation = Operation(max(_since(scene), underway.since + timedelta(minutes=1)))
+    known = tuple(one.id for one in (*scene.outgoing, *scene.incoming))
+    return _undo(scene, operation, (*known, *((scene.host.id,) if scene.host else ())))
+
+
+def _undo(scene: Scene, operation: Operation, everything: tuple[str, ...]) -> Plan:
+    """First what is put back is marked, so that whoever carries on means the same; then the rest is paused."""
+    back = put_back(scene)
+    if isinstance(back, str):
+        return Plan(refusal=back)
+    ids = tuple(one.id for one in back)
+    mark = {tags.PAUSED: operation.word, tags.RESTORED_FOR: operation.word}
+    rest = tuple(one for one in everything if one not in ids)
+    paused = Tag(rest, {tags.PAUSED: operation.word}, "nobody else is to touch it meanwhile")
+    return Plan((Tag(ids, mark, "these are put back"), *((paused,) if rest else ())))
+
+
+def put_back(scene: Scene) -> tuple[Volume, ...] | str:
+    """The volumes that an undo puts back: those of the database before the last operation, or why it cannot."""
+    aside = [one for one in scene.of_role(tags.PUT_ASIDE) if _is_dated(one)]
+    if scene.operation and not scene.operation.is_undo:
+        aside = [one for one in aside if one.tags[tags.RETIRED] == scene.operation.retired]
+        if not aside:
+            return scene.leaving
+    if not aside:
+        return f"There is nothing to put back: no volume of {scene.application!r} has {tags.ROLE}={tags.PUT_ASIDE}."
+    newest = max(aside, key=lambda one: one.tags[tags.RETIRED])
+    return members(scene, newest)
+
+
+def members(scene: Scene, one: Volume) -> tuple[Volume, ...] | str:
+    """The volumes that made a database together with this one, or which of them is not there."""
+    names = one.tags.get(tags.VOLUMES, one.id).split()
+    roles = (tags.DATABASE, tags.PUT_ASIDE)
+    found = tuple(each for each in scene.volumes if each.id in names and each.tags.get(tags.ROLE) in roles)
+    gone = sorted(set(names) - {each.id for each in found})
+    if gone:
+        return (
+            f"{one.id} was put aside together with {', '.join(gone)}, which is not there any more, or not tagged "
+            f"{tags.ROLE}={tags.PUT_ASIDE}: a part of a database is not put back. Restore a set instead."
+        )
+    return found
+
+
+def ended(scene: Scene) -> Operation | None:
+    """The operation that put in the volumes of the database an hour ago or less; None if none did."""
+    operations = {came(one) for one in scene.present}
+    found = operations.pop() if len(operations) == 1 else None
+    since = [one.attachment.since for one in scene.present if one.attachment and one.attachment.since]
+    if found is None or not since or ago(scene, max(since)) > ENDED or ago(scene, found.since) > 3 * ENDED:
+        return None  # a host may have been replaced since
+    return found
+
+
+def refuse(scene: Scene) -> str:
+    """Why nothing may be begun now; empty if something may."""
+    name = scene.application
+    if others := {key: word for key, word in scene.paused.items() if not tags.is_restoring(word)}:
+        which, why = next(iter(sorted(others.items())))
+        return f"{name!r} is paused by somebody else ({which}: {why}): remove {tags.PAUSED} from it to restore it."
+    if not scene.present:
+        return (
+            f"{name!r} has no volume tagged {tags.ROLE}={tags.DATABASE} in whose place a set could go: restore it "
+            f'"into": "volumes", tag these as the database\'s and attach them.'
+        )
+    homes = {one.tags.get(tags.HOST, "") for one in scene.present}
+    if len(homes) > 1 or not scene.home:
+        return (
+            f"The database of {name!r} was never settled on one host, so nobody has written down what lies where on "
+            f'its volumes: it needs a launch template, and replace_database_host. Or restore "into": "volumes".'
+        )
+    return _refuse_host(scene)
+
+
+def _refuse_host(scene: Scene) -> str:
+    name, host = scene.application, scene.host
+    moving = [
+        one.id
+        for one in scene.hosts.values()
+        if one.tags.get(tags.REPLACES) == scene.home and one.state in THERE and tags.RETIRED not in one.tags
+    ]
+    away = [one.id for one in scene.present if one.host != scene.home]
+    if host is None or host.state != "running" or tags.RETIRED in host.tags or moving or away:
+        state = host.state if host else "gone"
+        what = f", {', '.join(away)} not attached to it" if away else ""
+        new = f", {', '.join(moving)} launched in its place" if moving else ""
+        return (
+            f"A replacement of the host of {name!r} is under way ({scene.home} is {state}{what}{new}): let it end, "
+            f"or see what it is waiting for, then send the event again."
+        )
+    if host.application != name or host.tags.get(tags.ROLE) != tags.DATABASE_HOST:
+        return f"{host.id} is not tagged {tags.APPLICATION}={name} and {tags.ROLE}={tags.DATABASE_HOST}: tag it."
+    if host.id not in scene.reached:
+        return (
+            f"SSM does not reach {host.id}, so PostgreSQL cannot be stopped there: its agent must run, with "
+            f"AmazonSSMManagedInstanceCore. If the host hangs, stop the instance first."
+        )
+    if len(group(scene.present)) > tags.LONGEST:
+        return f"{name!r} has too many volumes for one tag: {group(scene.present)}."
+    return ""
+
+
+def _since(scene: Scene) -> datetime:
+    """The minute of now, or the first after it that comes after every earlier operation and is no run of a set."""
+    since = scene.now.replace(second=0, microsecond=0)
+    before = [of.since for of in map(came, scene.volumes) if of]
+    before += [read_time(one.tags[tags.RETIRED][:20]) for one in scene.volumes if _is_dated(one)]
+    if before:
+        since = max(since, max(before) + timedelta(minutes=1))
+    while any(one.run == since for one in scene.sets):
+        since += timedelta(minutes=1)
+    return since
+
+
+def _is_dated(volume: Volume) -> bool:
+    try:
+        return bool(read_time(volume.tags[tags.RETIRED][:20]))
+    except (KeyError, ValueError):  # a person may have put it aside
+        return False
+
+
+def anew(scene: Scene, underway: Operation) -> Plan:
+    """The same under a later name, of which a set can be made yet."""
+    operation = Operation(_since(scene), underway.set)
+    mark = {tags.PAUSED: operation.word} | ({tags.RESTORED_FOR: operation.word} if operation.is_undo else {})
+    coming = tuple(one.id for one in scene.incoming)
+    rest = (*(one.id for one in scene.leaving), scene.home)
+    reason = f"{underway.word!r} is too long ago, and nothing was stopped yet"
+    steps = [Tag(coming, mark, reason)] if coming else []
+    return Plan((*steps, Tag(rest, {tags.PAUSED: operation.word}, reason)))
+
+
+def was_in_use(scene: Scene) -> bool:
+    """PostgreSQL took writes on what leaves; what another operation has just put in may never have been started."""
+    since = [of.since for of in map(came, scene.outgoing) if of]
+    if not since or ago(scene, min(since)) > REMEMBERED:
+        return True
+    return any(one.command == "start" and one.is_success for one in scene.sent_out)

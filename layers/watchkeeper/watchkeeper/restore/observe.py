@@ -1,0 +1,112 @@
+"""Reads one application closely, with all that bears on restoring it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+from watchkeeper.aws import agents, hosts, launches, snapshots, starts, volumes
+from watchkeeper.restore import beside, choice
+from watchkeeper.restore.scene import Scene, current
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
+
+    from watchkeeper.aws.launches import Launch
+    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.starts import Start
+    from watchkeeper.restore.scene import Operation
+    from watchkeeper.restore.settings import Settings
+    from watchkeeper.restore.wish import Wish
+
+ROLES = (tags.DATABASE, tags.RESTORED, tags.PUT_ASIDE)
+
+# A volume in one of these states is not there any more.
+NOT_THERE = ("deleting", "deleted")
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The clients that an observation asks."""
+
+    ec2: EC2Client
+    ssm: SSMClient
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one look has read and need not read again, and what it has done."""
+
+    began: datetime
+    launches: tuple[Launch, ...] | None = None
+    launch_zone: str = ""
+    worked: Operation | None = None
+    chosen: SnapshotSet | None = None
+    protected: set[str] = field(default_factory=set)
+    told: list[str] = field(default_factory=list)
+
+
+def observe(read: Readers, settings: Settings, name: str, wish: Wish, now: datetime, seen: Seen) -> Scene:
+    """One application as it is; what does not change within a look is read once."""
+    found = tuple(one for one in volumes.find_of(read.ec2, [name], ROLES) if one.state not in NOT_THERE)
+    known = {one.id: one for one in hosts.find_claiming(read.ec2, [name])}
+    wanted = {one.attachment.host for one in found if one.attachment} | {one.tags.get(tags.HOST, "") for one in found}
+    known |= hosts.find(read.ec2, sorted((wanted | {wish.instance}) - set(known) - {""}))
+    if seen.launches is None:
+        seen.launches = tuple(launches.find(read.ec2, [name]))
+        if seen.launches:
+            seen.launch_zone, _ = launches.find_zone_and_role(read.ec2, seen.launches[0])
+    taken = snapshots.find(read.ec2, [name])
+    if wish.set.startswith("snap-") and all(one.id != wish.set for one in taken):
+        taken = snapshots.find(read.ec2, settings.watched)  # to say whose it is
+    sets = tuple(one for one in snapshots.sort_out(taken)[0] if one.application == name)
+    labelled = [one.tags for one in found] + [one.tags for one in known.values()]
+    operation = current(words.get(tags.PAUSED, "") for words in labelled)
+    scene = Scene(
+        name,
+        now,
+        found,
+        known,
+        seen.launches,
+        tuple(taken),
+        sets,
+        operation,
+        next((one for one in sets if operation and one.id == operation.set), None),
+        seen.launch_zone,
+        began=seen.began,
+        worked=seen.worked,
+    )
+    if wish.into == "database":
+        return _ask(read, settings, scene)
+    seen.chosen = seen.chosen or choice.choose(taken, wish, name, now)
+    return _ask_beside(read, settings, replace(scene, set=seen.chosen), wish)
+
+
+def _ask_beside(read: Readers, settings: Settings, scene: Scene, wish: Wish) -> Scene:
+    host = scene.hosts.get(wish.instance)
+    if host is None or host.state != "running":
+        return scene
+    ids = [one.id for one in beside.copies(scene, wish)]
+    sent = starts.find(read.ssm, host.id, settings.mount_document, ids, scene.now) if ids else []
+    return replace(scene, reached=agents.find(read.ssm, [host.id]), sent_in=tuple(sent))
+
+
+def _ask(read: Readers, settings: Settings, scene: Scene) -> Scene:
+    """Asks SSM of what runs; a host that does not is not asked for, so that what needs none goes on without SSM."""
+    host = scene.host
+    if host is None or host.state != "running":
+        return scene
+    scene = replace(scene, reached=agents.find(read.ssm, [host.id]))
+    if scene.operation is None:
+        return scene
+
+    def find(document: str, ids: list[str]) -> list[Start]:
+        return starts.find(read.ssm, host.id, document, ids, scene.now) if ids else []
+
+    out, coming = [one.id for one in scene.outgoing], [one.id for one in scene.incoming]
+    sent_out = find(settings.stop_document, out) + find(settings.start_document, out)
+    return replace(scene, sent_out=tuple(sent_out), sent_in=tuple(find(settings.start_document, coming)))

@@ -1,0 +1,315 @@
+"""Decides what to do now to put volumes into the database's place, a set's or those from before; pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from watchkeeper import tags
+from watchkeeper.aws.hosts import THERE
+from watchkeeper.look import stamp
+from watchkeeper.restore import begin, choice, telling
+from watchkeeper.restore.actions import Attach, Detach, Make, Protect, Tag, Untag
+from watchkeeper.restore.commands import ask
+from watchkeeper.restore.scene import DEVICES, FOR_DATABASE, OFF, ago, group
+from watchkeeper.restore.verdict import STEPS, Plan
+
+if TYPE_CHECKING:
+    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.look import Look
+    from watchkeeper.restore.actions import Action
+    from watchkeeper.restore.scene import Operation, Scene
+    from watchkeeper.restore.settings import Settings
+    from watchkeeper.restore.wish import Wish
+
+# A set takes seconds; Lambda delivers a try that failed again after one minute, and after two.
+PATIENCE = timedelta(minutes=5)
+
+# snapshot_database refuses a run that is an hour old.
+OLD = timedelta(minutes=45)
+
+# So long a stop counts: what could start PostgreSQL again meanwhile is a person.
+STOPPED_FOR = timedelta(minutes=1)
+
+# From running to an agent that answers it takes some ten to thirty seconds.
+NO_AGENT = timedelta(minutes=5)
+
+# A write of the invocation that was at it before may be on its way still: what is sent once is answered in 15 s.
+ON_ITS_WAY = timedelta(seconds=20)
+
+
+def plan(scene: Scene, wish: Wish, look: Look, settings: Settings) -> Plan:
+    """What to do now for a wish that is about the database's place."""
+    operation = scene.operation
+    if operation is None:
+        return _begin(scene, wish, look)
+    if refusal := _refuse(scene, operation, wish):
+        return Plan(refusal=refusal)
+    if wish.is_undo and not operation.is_undo:
+        return begin.turn_round(scene, operation)
+    if not scene.home:
+        return Plan(refusal=telling.homeless(scene))
+    return _pause(scene, operation) or _carry_on(scene, operation, look, settings)
+
+
+def _begin(scene: Scene, wish: Wish, look: Look) -> Plan:
+    """A look that was delivered twice, or killed after its last write, finds that it has ended."""
+    over = begin.ended(scene)
+    if over and over == scene.worked:
+        return Plan(step=len(STEPS), is_done=True)
+    if scene.worked:
+        return Plan(refusal=f"Somebody else has ended {scene.worked.word!r} meanwhile, without a restore.")
+    is_meant = over is not None and (
+        over.is_undo == wish.is_undo
+        and (wish.is_undo or any(choice.fits(wish, one) for one in scene.sets if one.id == over.set))
+    )
+    if over and is_meant and (not look.force or over.since >= look.time):
+        return Plan(step=len(STEPS), is_done=True)
+    if not wish.is_undo:
+        scene = replace(scene, set=choice.choose(scene.snapshots, wish, scene.application, scene.now))
+    return begin.begin(scene, is_undo=wish.is_undo)
+
+
+def _refuse(scene: Scene, operation: Operation, wish: Wish) -> str:
+    """Why this wish has nothing to say about what is under way."""
+    others = [name for name, word in scene.paused.items() if not tags.is_restoring(word)]
+    if others:
+        return (
+            f"{', '.join(others)} was paused by somebody while {operation.word!r} is under way: remove {tags.PAUSED}."
+        )
+    undo = telling.undo(scene)
+    if operation.is_undo:
+        is_other = not wish.is_undo
+        return f"An undo is under way ({operation.word}): {undo} carries on with it." if is_other else ""
+    if wish.is_undo or (scene.set and choice.fits(wish, scene.set)):
+        return ""
+    if scene.set is None:
+        return f"The set {operation.set} of the restore under way is not there any more: {undo} puts back what was."
+    return (
+        f"Another restore is under way, of the run {stamp(scene.set.run)} ({operation.word}): "
+        f"name its set to carry on with it, or send {undo} first."
+    )
+
+
+def _pause(scene: Scene, operation: Operation) -> Plan | None:
+    """What two who began at once, or one who was killed, have left unlike; None once all is paused for the same."""
+    if operation.is_undo and scene.incoming:
+        back = begin.members(scene, scene.incoming[0])
+        unmarked = () if isinstance(back, str) else tuple(one.id for one in back if one not in scene.incoming)
+        if unmarked:
+            mark = {tags.PAUSED: operation.word, tags.RESTORED_FOR: operation.word}
+            return Plan((Tag(unmarked, mark, "these are put back with the others"),))
+    if not scene.leaving and not scene.is_torn:
+        return None
+    hosts = (scene.host,) if scene.host and scene.host.state in THERE else ()
+    held = [(one.id, one.tags) for one in (*scene.leaving, *scene.incoming)] + [(one.id, one.tags) for one in hosts]
+    open_ = tuple(name for name, words in held if words.get(tags.PAUSED) != operation.word)
+    if open_:
+        return Plan((Tag(open_, {tags.PAUSED: operation.word}, "nobody else is to touch it meanwhile"),))
+    return None
+
+
+def _carry_on(scene: Scene, operation: Operation, look: Look, settings: Settings) -> Plan:
+    host = scene.host
+    if host is None or host.state in OFF:
+        return _without_host(scene, operation)
+    if host.state != "running":
+        return Plan(waits=(f"{host.id} is {host.state}",))
+    if operation.is_undo and ago(scene, scene.began) < ON_ITS_WAY:
+        return Plan(waits=("what was asked of AWS before is done",))
+    if host.id not in scene.reached:
+        return _without_agent(scene, host.id)
+    if scene.leaving:
+        return _clear(scene, operation, look)
+    if waiting := _put_in(scene, operation):
+        return waiting
+    if waiting := _attach(scene):
+        return waiting
+    return _start(scene, operation, settings)
+
+
+def _without_host(scene: Scene, operation: Operation) -> Plan:
+    """Its host died: what is torn is made whole, which takes no host, and replace_database_host does the rest."""
+    if scene.is_torn:
+        return (_put_aside(scene) if scene.leaving else None) or _put_in(scene, operation) or Plan()
+    if not scene.leaving:
+        return finish(scene, ())
+    return Plan(
+        unpause(scene),
+        refusal=(
+            f"{scene.home} is {scene.host.state if scene.host else 'gone'}, so nothing was put into its database's "
+            f"place: replace_database_host brings it up elsewhere, or start it again; then send the event again."
+        ),
+    )
+
+
+def _without_agent(scene: Scene, host: str) -> Plan:
+    if ago(scene, scene.began) < NO_AGENT:
+        return Plan(waits=(f"the SSM agent of {host} answers",))
+    return Plan(
+        refusal=(
+            f"SSM does not reach {host}, on which PostgreSQL is to be stopped or started: see to its agent and send "
+            f"the event again; if it hangs, stop the instance first. Until then all stays paused."
+        )
+    )
+
+
+def _clear(scene: Scene, operation: Operation, look: Look) -> Plan:
+    """What was there before makes room: kept by a set, stopped, detached, and put aside."""
+    if not _has_begun(scene, operation):
+        if waiting := _protect(scene, operation, look):
+            return waiting
+        if waiting := _make(scene, operation):
+            return waiting
+    held = [one for one in scene.leaving if one.attachment]
+    strange = [one for one in held if one.attachment and one.attachment.host != scene.home]
+    if strange:
+        return Plan(refusal=telling.elsewhere(strange, scene.home))
+    if held:
+        return _free(scene, operation)
+    return _put_aside(scene)
+
+
+def _has_begun(scene: Scene, operation: Operation) -> bool:
+    """PostgreSQL was stopped for it, or a volume has left: then there is its set, and all that is to come."""
+    return bool(scene.asked("stop", operation.since)) or any(
+        one.attachment is None or one.attachment.state != "attached" or one not in scene.leaving
+        for one in scene.outgoing
+    )
+
+
+def _protect(scene: Scene, operation: Operation, look: Look) -> Plan | None:
+    made = [one for one in scene.sets if one.run == operation.since and one.is_whole and one.is_concluded]
+    if ago(scene, operation.since) > OLD:
+        return begin.anew(scene, operation)
+    if made or not begin.was_in_use(scene):
+        return None
+    if ago(scene, scene.began) < PATIENCE:
+        protect = Protect(stamp(operation.since), "what is put aside is kept twice")
+        return Plan((protect,), (f"snapshot_database has made the set of {stamp(operation.since)}",), 1)
+    if look.force:
+        return None
+    return Plan(unpause(scene), refusal=telling.unprotected(scene, operation), step=1)
+
+
+def _make(scene: Scene, operation: Operation) -> Plan | None:
+    if scene.missing and scene.set:
+        words = {tags.RESTORED_FOR: FOR_DATABASE, tags.PAUSED: operation.word}
+        wanted: SnapshotSet = replace(scene.set, members=scene.missing)
+        zone = scene.outgoing[0].zone
+        return Plan((Make(wanted, zone, words, operation.word, "they take the database's place"),), step=2)
+    creating = [one.id for one in scene.incoming if one.state == "creating"]
+    if creating:
+        return Plan(waits=(f"EBS has made {', '.join(creating)}",), step=2)
+    strange = [one for one in scene.incoming if one.attachment and one.attachment.host != scene.home]
+    broken = [one.id for one in scene.incoming if one.state not in ("available", "in-use")]
+    if strange or broken:
+        why = telling.elsewhere(strange, scene.home) if strange else f"EBS could not make {', '.join(broken)}."
+        return Plan(refusal=why, step=2)
+    return None
+
+
+def _free(scene: Scene, operation: Operation) -> Plan:
+    """PostgreSQL is stopped and unmounted a moment ago; the anchor leaves last."""
+    mounted = [one for one in scene.leaving if one.attachment and one.attachment.state != "detaching"]
+    sent = scene.asked("stop", operation.since)
+    is_stopped = bool(sent) and sent[-1].is_success and ago(scene, sent[-1].asked) < STOPPED_FOR
+    if mounted and not is_stopped:
+        return ask(scene, scene.home, "stop", {"volumeIds": group(scene.outgoing)}, 3)
+    if told := _remember(scene):
+        return Plan((told,), step=4)
+    steps = [Detach(one.id, scene.home, "nothing of it is mounted any more") for one in reversed(mounted)]
+    return Plan(tuple(steps), tuple(f"{one.id} leaves {scene.home}" for one in scene.leaving if one.attachment), 4)
+
+
+def _remember(scene: Scene) -> Tag | None:
+    """The highest timeline outlives SSM's memory on the volumes: one that is begun twice ruins an archive."""
+    known = scene.timeline
+    if not known or all(one.tags.get(tags.TIMELINE) == str(known) for one in scene.leaving):
+        return None
+    return Tag(tuple(one.id for one in scene.leaving), {tags.TIMELINE: str(known)}, "the highest timeline is kept")
+
+
+def _put_aside(scene: Scene) -> Plan:
+    operation = scene.operation
+    reason = operation.retired if operation else ""
+    words = {tags.ROLE: tags.PUT_ASIDE, tags.RETIRED: reason} | _timeline(scene)
+    ids = tuple(one.id for one in scene.leaving)
+    return Plan((Tag(ids, words, "first none is the database's, then the others: never two"),), step=5)
+
+
+def _put_in(scene: Scene, operation: Operation) -> Plan | None:
+    out = [one for one in scene.incoming if one.tags.get(tags.ROLE) != tags.DATABASE]
+    if not out:
+        return None
+    if scene.missing and not operation.is_undo:
+        gone = ", ".join(one.id for one in scene.missing)
+        return Plan(
+            refusal=f"The volume made of {gone} is not there any more: {telling.undo(scene)} puts back what was."
+        )
+    words = {
+        tags.ROLE: tags.DATABASE,
+        tags.VOLUMES: group(scene.incoming),
+        tags.HOST: scene.home,
+        tags.RESTORED_FOR: operation.word,
+    }
+    return Plan((Tag(tuple(one.id for one in out), words | _timeline(scene), "they are the database now"),), step=5)
+
+
+def _timeline(scene: Scene) -> dict[str, str]:
+    return {tags.TIMELINE: str(scene.timeline)} if scene.timeline else {}
+
+
+def _attach(scene: Scene) -> Plan | None:
+    """The anchor first, the others to who has it."""
+    host = scene.host
+    strange = [one for one in scene.incoming if one.attachment and one.attachment.host != scene.home]
+    if strange:
+        return Plan(refusal=telling.elsewhere(strange, scene.home), step=6)
+    free = [one for one in scene.incoming if one.attachment is None]
+    names = [name for name in DEVICES if host and name not in host.devices.values()]
+    steps: list[Action] = [
+        Attach(one.id, scene.home, name, "the anchor first, the others to who has it")
+        for one, name in zip(free, names, strict=False)
+    ]
+    if free and not steps:
+        return Plan(refusal=f"{scene.home} has no device name free of {DEVICES[0]} to {DEVICES[-1]}.", step=6)
+    away = [one for one in scene.incoming if one.attachment is None or one.attachment.state != "attached"]
+    waits = tuple(f"{one.id} is attached to {scene.home}" for one in away)
+    return Plan(tuple(steps), waits, 6) if away else None
+
+
+def _start(scene: Scene, operation: Operation, settings: Settings) -> Plan:
+    """It is proven by a start that was asked for once all was there, and after the last stop."""
+    words = {
+        "volumeIds": group(scene.incoming),
+        "newTimeline": scene.incoming[0].tags.get(tags.RESTORED_FROM, ""),
+        "timelineAfter": str(scene.timeline or ""),
+        "allowCollationChange": settings.collation_change,
+        "startCommand": settings.start_command,
+    }
+    began = [scene.began_on(scene.host, scene.incoming), *(one.asked for one in scene.asked("stop", operation.since))]
+    since = max(filter(None, began), default=None)
+    proof = [one for one in scene.asked("start", since) if one.is_success]
+    if not proof:
+        return ask(scene, scene.home, "start", words, 7, since=since)
+    return finish(scene, (telling.restored(scene, proof[0]),), is_late=ago(scene, proof[0].asked) > PATIENCE)
+
+
+def finish(scene: Scene, told: tuple[Action, ...], *, is_late: bool = False) -> Plan:
+    """It ends: people are told before nothing is left that could say so, unless notices are not taken for long."""
+    marked = tuple(one.id for one in scene.incoming if tags.RETIRED in one.tags)
+    forgotten = (Untag(marked, tags.RETIRED, "they are the database again"),) if marked else ()
+    over = (*forgotten, *unpause(scene))
+    return Plan((*over, *told) if is_late else (*told, *over), step=8, is_done=True)
+
+
+def unpause(scene: Scene) -> tuple[Action, ...]:
+    """What was put aside or made in vain first; the database and its host last."""
+    held = [one for one in scene.volumes if tags.is_restoring(one.tags.get(tags.PAUSED, ""))]
+    last = [one for one in held if one.tags.get(tags.ROLE) == tags.DATABASE]
+    first = [one for one in held if one not in last]
+    hosts = [one for one in scene.hosts.values() if tags.is_restoring(one.tags.get(tags.PAUSED, ""))]
+    both = (tuple(one.id for one in first), (*(one.id for one in last), *(one.id for one in hosts)))
+    return tuple(Untag(ids, tags.PAUSED, "it is done") for ids in both if ids)
