@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import DATA, NOW, WAL, snapshot_set
 from tests.unit.test_retention_policy import ENVIRONMENT
+from watchkeeper import tags
 from watchkeeper.look import stamp
 from watchkeeper.retention.judge import Delete, Keep, Verdict, judge
 from watchkeeper.retention.policy import UNITS, Policy
@@ -79,6 +80,36 @@ def test_within_a_period_proven_goes_before_application_before_crash_then_the_ne
     assert orders == ["newer proven newest", "newer proven newest", "older proven newest"]
     assert kept([newest, *week[:3]], "2w") == "newer newest"
     assert kept([newest, *week[:1]], "2w") == "crash newest"
+
+
+FAILURE = "2026-11-21T05:00:00Z a page of accounts is damaged"
+
+
+def test_within_a_period_what_failed_its_rehearsal_goes_after_application_and_before_crash() -> None:
+    week = [
+        snapshot_set(DAY * 8.0, name="crash", consistency="crash"),
+        snapshot_set(DAY * 8.1, name="newer failed", failed=FAILURE),
+        snapshot_set(DAY * 8.2, name="older failed", failed=FAILURE),
+        snapshot_set(DAY * 8.3, name="sound"),
+        snapshot_set(DAY * 8.4, name="proven later", failed=FAILURE, proven_at="2026-11-22T04:00:00Z"),
+    ]
+    newest = snapshot_set(name="newest", proven_at="2026-11-22T04:00:00Z")
+
+    assert [kept([newest, *week[:most]], "2w") for most in (2, 3, 4, 5)] == [
+        "newer failed newest",
+        "newer failed newest",
+        "sound newest",
+        "proven later newest",
+    ]
+
+
+def test_the_newest_set_that_has_not_failed_outlives_any_policy_however_many_fail_after_it() -> None:
+    sets = [*aged(300, 200), *aged(100, 50, 0, failed=FAILURE)]
+
+    verdicts = judged(sets, "1d")
+
+    assert verdicts["200"] == Keep(sets[1], "newest set that has not failed its rehearsal")
+    assert [name for name, one in verdicts.items() if isinstance(one, Keep)] == ["200", "0"]
 
 
 def test_days_with_crash_sets_alone_use_up_no_place_of_a_better_set() -> None:
@@ -225,7 +256,7 @@ def worlds(draw: st.DrawFn) -> list[SnapshotSet]:
 @st.composite
 def sets_of(draw: st.DrawFn, hours: int, number: int) -> SnapshotSet:
     often = st.sampled_from([True] * 7 + [False])
-    marks = draw(st.lists(st.sampled_from(["proven_at", "paused"]), max_size=1)) if not draw(often) else []
+    marks = draw(st.lists(st.sampled_from(["proven_at", "paused", "failed"]), max_size=1)) if not draw(often) else []
     one = snapshot_set(
         timedelta(hours=hours),
         name=str(number),
@@ -262,14 +293,15 @@ def restorable(sets: list[SnapshotSet]) -> list[SnapshotSet]:
 
 
 @given(worlds(), POLICIES, ZONES, LASTS)
-def test_the_newest_application_set_and_the_newest_proven_one_survive(
+def test_the_newest_application_set_the_newest_proven_one_and_the_newest_that_has_not_failed_survive(
     sets: list[SnapshotSet], policy: Policy, zone: str, last: int
 ) -> None:
     stays, _ = decide(sets, policy, zone, last)
 
     application = [one for one in restorable(sets) if one.consistency == "application"]
     proven = [one for one in restorable(sets) if one.is_proven]
-    assert names(application[:1] + proven[:1]) <= names(stays)
+    sound = [one for one in application if one.is_proven or not any(tags.FAILED in each.tags for each in one.members)]
+    assert names(application[:1] + proven[:1] + sound[:1]) <= names(stays)
 
 
 @given(worlds(), POLICIES, LASTS)

@@ -5,7 +5,7 @@ from the newest of them and never from the clock, so that nothing is lost while 
 policy:
 
 - The periods are those that hold a counted set. The best of a period stands for it: proven before `application` before
-  `crash`, then the newest.
+  what failed its rehearsal before `crash`, then the newest.
 - The newest n periods whose best is better than `crash` keep it. One with `crash` sets alone takes no such place.
 - Of the newest n periods of any kind, those with nothing but `crash` sets keep the best of these too.
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 YOUNG = timedelta(days=1)
 
-CRASH, APPLICATION, PROVEN = range(3)
+CRASH, FAILED, APPLICATION, PROVEN = range(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,9 @@ def _claims(
     better = [one for one in counted if _rank(one) > CRASH]
     for one in [one for one in better if one.consistency == "application"][:1]:
         claims[_key(one)].append("newest application set")
+    for one in [one for one in better if _rank(one) > FAILED][:1]:
+        if _rank(better[0]) == FAILED:  # as the newest sets do where what they are taken of is damaged
+            claims[_key(one)].append("newest set that has not failed its rehearsal")
     for one in [one for one in better if one.is_proven][:1]:
         claims[_key(one)].append("newest proven set")
     for place, one in enumerate(counted[:keep_last], 1):
@@ -161,7 +164,12 @@ def _says_more_than_crash(member: Snapshot) -> bool:
 
 
 def _rank(one: SnapshotSet) -> int:
-    return PROVEN if one.is_proven else APPLICATION if one.consistency == "application" else CRASH
+    """How good a set is. What was proven once is sound, whatever came of it later: a snapshot does not change."""
+    if one.is_proven:
+        return PROVEN
+    if one.consistency != "application":
+        return CRASH
+    return FAILED if any(tags.FAILED in member.tags for member in one.members) else APPLICATION
 
 
 def _key(one: SnapshotSet) -> str:
