@@ -21,6 +21,7 @@ from region.delays import Delay, Delays, drawn
 from region.faults import Faults
 from region.lambdas import Functions
 from region.mishaps import Mishaps
+from region.observed import look
 from region.place import place
 from region.pools import Pools
 from region.scaling import Groups
@@ -28,7 +29,6 @@ from region.ssm import Commands
 from region.stacks import Stacks
 from region.tagging import Marks
 from region.targets import Targets
-from region.world import World, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from region.ec2 import EC2
     from region.machines import Machines
     from region.process import Process
+    from region.world import World
 
 START = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 NAME = "eu-central-1"

@@ -72,10 +72,12 @@ class States(Checks):
         self.bring_up(instance, self.home.clock.now())
         self._run(instance)
         if planned := SHUTDOWN.search(_plain(instance.user_data)):
-            self.home.clock.after(60 * int(planned[1]), partial(self._shut_down, instance), background=True)
+            happen = partial(self._shut_down, instance, self.running_since[instance.id])
+            self.home.clock.after(60 * int(planned[1]), happen, background=True)
 
-    def _shut_down(self, instance: Instance) -> None:
-        if instance.state == "running" and instance.id not in self.hung:
+    def _shut_down(self, instance: Instance, since: float) -> None:
+        is_same = self.running_since[instance.id] == since and instance.id not in self.hung
+        if is_same and instance.state == "running":
             self.leave(instance, FROM_WITHIN)
 
     def bring_up(self, instance: Instance, since: float) -> None:

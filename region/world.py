@@ -11,16 +11,20 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from region.region import Region
 
 Tags = tuple[tuple[str, str], ...]
 
-ID = re.compile(r"\b(i|vol|snap)-[0-9a-f]+\b")
+ID = re.compile(r"\b(i|vol|snap|sg)-[0-9a-f]+\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
-GONE = {"i": "a host that is gone", "vol": "a volume that is gone", "snap": "a snapshot that is gone"}
+GONE = {
+    "i": "a host that is gone",
+    "vol": "a volume that is gone",
+    "snap": "a snapshot that is gone",
+    "sg": "a group that is gone",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,16 @@ class Volume:
     frozen: str | None
     tags: Tags
     attachments: tuple[Attachment, ...] = ()
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A security group that is no VPC's own."""
+
+    id: str
+    name: str
+    tags: Tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,21 @@ class World:
     notices: tuple[Notice, ...] = ()
     writers: tuple[Writer, ...] = ()
     pools: tuple[Pool, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+    def tagged(self, key: str, value: str) -> set[str]:
+        """The ids of hosts that are not terminated, of volumes and groups that have this tag."""
+        alive = [one for one in self.hosts if one.state != "terminated"]
+        things: list[Host | Volume | Group] = [*alive, *self.volumes, *self.groups]
+        return {one.id for one in things if (key, value) in one.tags}
+
+    def without(self, key: str, value: str) -> World:
+        """The same without all hosts, volumes and groups that have this tag."""
+
+        def others(some: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(one for one in some if (key, value) not in one.tags)
+
+        return replace(self, hosts=others(self.hosts), volumes=others(self.volumes), groups=others(self.groups))
 
     def plain(self) -> World:
         """The same without what differs between two runs of one history.
@@ -129,18 +158,21 @@ class World:
         An id becomes the place of the thing among those that there are (`host 2` was launched second), in tags, names
         and subjects too; so do the first addresses of hosts. Terminated hosts are left out, and what speaks of one says
         only that it is gone: a run may need more of them than another. Times become `a time`.
+        Of several ids in a tag the order is that of the places; devices have no names.
         Targets that drain and those of hosts that are gone are left out too: they leave their pool by themselves.
         """
         names = self._names()
 
         def say(text: str) -> str:
             known = TIME.sub("a time", ID.sub(lambda found: names.get(found[0], GONE[found[1]]), text))
+            if " " in text and all(map(ID.fullmatch, text.split())):  # several, in the order of their ids
+                known = " ".join(sorted(map(say, text.split())))
             return names.get(known, known)
 
         return World(
             hosts=tuple(_said_of_host(one, say) for one in self.hosts if one.state != "terminated"),
             volumes=tuple(_said_of_volume(one, say) for one in self.volumes),
-            snapshots=_in_order(
+            snapshots=in_order(
                 replace(one, volume=say(one.volume), tags=_said(one.tags, say)) for one in self.snapshots
             ),
             records=tuple(replace(one, values=tuple(map(say, one.values))) for one in self.records),
@@ -153,6 +185,7 @@ class World:
                 )
             ),
             pools=tuple(_said_of_pool(one, say) for one in self.pools),
+            groups=tuple(Group(say(one.id), say(one.name), _said(one.tags, say)) for one in self.groups),
         )
 
     def _names(self) -> Mapping[str, str]:
@@ -160,7 +193,8 @@ class World:
         hosts = {one.id: f"host {place}" for place, one in enumerate(alive, 1)}
         addresses = {one.addresses[0]: f"address of {hosts[one.id]}" for one in alive if one.addresses}
         volumes = {one.id: f"volume {place}" for place, one in enumerate(self.volumes, 1)}
-        return hosts | addresses | volumes | {one.id: "a snapshot" for one in self.snapshots}
+        groups = {one.id: f"group {place}" for place, one in enumerate(self.groups, 1)}
+        return hosts | addresses | volumes | groups | {one.id: "a snapshot" for one in self.snapshots}
 
 
 def _said(tags: Tags, say: Callable[[str], str]) -> Tags:
@@ -177,7 +211,9 @@ def _said_of_volume(one: Volume, say: Callable[[str], str]) -> Volume:
         host=one.host and say(one.host),
         frozen=one.frozen and "a freeze",
         tags=_said(one.tags, say),
-        attachments=tuple(replace(attachment, host=say(attachment.host)) for attachment in one.attachments),
+        # Devices are given out in the order of ids.
+        attachments=tuple(Attachment(say(attachment.host), "", attachment.state) for attachment in one.attachments),
+        state=one.state,
     )
 
 
@@ -186,51 +222,6 @@ def _said_of_pool(one: Pool, say: Callable[[str], str]) -> Pool:
     return replace(one, targets=tuple(sorted(pair for pair in stay if not pair[0].startswith(GONE["i"]))))
 
 
-def _in_order(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
+def in_order(snapshots: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
+    """Snapshots in an order that does not depend on their ids."""
     return tuple(sorted(snapshots, key=lambda one: (one.volume, one.tags, one.state, one.was_frozen)))
-
-
-def look(region: Region, ignoring: Collection[str] = ()) -> World:
-    """The world now, without tags of the keys to ignore, such as measured times."""
-    ec2, taken, frozen = region.ec2, region.machines.taken, region.machines.frozen()
-
-    def tags(resource_id: str) -> Tags:
-        return tuple(sorted((key, value) for key, value in ec2.tags_of(resource_id).items() if key not in ignoring))
-
-    snapshots = [
-        Snapshot(one.volume.id, one.status, tags(one.id), one.id in taken, one.id, taken.get(one.id), one.start_time)
-        for one in ec2.snapshots.values()
-        if one.owner_id == ec2.account_id
-    ]
-    return World(
-        hosts=tuple(
-            Host(one.id, one.state, one.state_reason.code, tags(one.id), ec2.reached_at(one.id))
-            for one in ec2.all_instances()
-        ),
-        volumes=tuple(_volume(one, frozen.get(one.id), tags(one.id)) for one in ec2.volumes.values()),
-        snapshots=_in_order(snapshots),
-        records=tuple(_records(region)),
-        alarms=tuple(Alarm(name, state) for name, state in sorted(region.watch.alarms.items())),
-        notices=tuple(Notice(*one) for one in region.bus.notices(of_functions=True)),
-        writers=tuple(Writer(host, tuple(sorted(on))) for host, on in sorted(_serving(region).items())),
-        pools=tuple(Pool(name, tuple(sorted(of.items()))) for name, of in sorted(region.pools.states().items())),
-    )
-
-
-def _volume(one: Any, frozen: str | None, tags: Tags) -> Volume:
-    attachments = tuple(Attachment(held.instance_id, held.device, held.status) for held in one.attachments)
-    return Volume(one.id, attachments[0].host if attachments else None, frozen, tags, attachments)
-
-
-def _records(region: Region) -> Iterable[Record]:
-    """Without those that each zone has from the beginning."""
-    for zone, records in region.addresses.records().items():
-        for (name, kind, _), one in sorted(records.items()):
-            if kind not in ("NS", "SOA"):
-                values = tuple(value["Value"] for value in one.get("ResourceRecords", []))
-                yield Record(zone, name, kind, one.get("TTL"), values)
-
-
-def _serving(region: Region) -> Mapping[str, Collection[str]]:
-    """On real disks nobody is asked: the question is a write."""
-    return {} if region.machines.real else region.machines.serving()

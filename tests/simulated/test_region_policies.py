@@ -181,8 +181,8 @@ def test_a_statement_that_is_not_known_is_an_error_and_no_answer(statement: dict
 
 
 def test_a_call_whose_resources_are_not_known_is_an_error_and_no_answer() -> None:
-    with pytest.raises(PolicyError, match="ec2:DeleteVolume"):
-        questions(PLACE, "ec2", "DeleteVolume", {"VolumeId": "vol-1"})
+    with pytest.raises(PolicyError, match="ec2:DeleteKeyPair"):
+        questions(PLACE, "ec2", "DeleteKeyPair", {"VolumeId": "vol-1"})
     with pytest.raises(PolicyError, match="BlockDeviceMappings"):
         questions(PLACE, "ec2", "ModifyInstanceAttribute", {"InstanceId": "i-1", "UserData": {"Value": b"x"}})
     with pytest.raises(PolicyError, match="LicenseSpecifications"):
