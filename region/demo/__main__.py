@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from region import Region, Simulated, minutes
-from region.demo import death, power_cut, web_node
+from region.demo import death, mistake, power_cut, web_node
 from region.demo.absence import REQUESTS
 from region.demo.calendar import legend_of, nights_of, notes_of
 from region.demo.cast import ADDRESS, deploy, find_application, find_watches
@@ -21,8 +21,11 @@ from region.needs import DISKS, find_lack
 if TYPE_CHECKING:
     from region.demo.absence import Absence
     from region.demo.outage import Outage
+    from region.demo.rescue import Rescue
 
 NAME, WEB = "smallpayroll", "smallpayroll_web"
+OTHERS = ("RehearseRestores", "ReplaceDatabaseHosts", "RegisterWebNodes")
+"""What looks by itself, besides that which makes sets."""
 
 
 def main() -> int:
@@ -33,11 +36,12 @@ def main() -> int:
     machines = Simulated(seed=7)
     with Region(machines=machines, seed=7) as region:
         holds = tell(paper, play_nights(region, machines, paper).claims)
+    holds &= tell(paper, mistake.claims_of(play_mistake(paper)))
     outage = play_death(paper)
     holds &= tell(paper, death.claims_of(outage))
     holds &= tell(paper, death.claims_of_kills(outage, play_kills(outage, paper)))
     holds &= tell(paper, web_node.claims_of(*play_web_node(paper)))
-    paper.head("6  The database on real disks, and the power fails")
+    paper.head("7  The database on real disks, and the power fails")
     if lack := find_lack(DISKS):
         paper.say(f"Real disks need {lack}. To see it, on Debian: sudo make system && sudo make demo")
     else:
@@ -75,7 +79,7 @@ def play_nights(region: Region, machines: Simulated, paper: Paper) -> Month:
     )
     paper.progress("deploying (some seconds)")
     region.deploy(f"examples/{NAME}.yaml")
-    region.deploy("template.yaml", Email="you@example.com", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
+    region.deploy("template.yaml", Email="you@example.com", **dict.fromkeys(OTHERS, "false"))
     month = live(region, machines, paper.progress)
     paper.wipe()
     nights = nights_of(month)
@@ -88,9 +92,31 @@ def play_nights(region: Region, machines: Simulated, paper: Paper) -> Month:
     return month
 
 
+def play_mistake(paper: Paper) -> Rescue:
+    """A mistake: what a set is worth, and how it takes the database's place, and gives it back."""
+    paper.head("3  A mistake, and the way back")
+    paper.say(
+        "The same application, and a client that writes a row each second. In the night a set is made. Whether it "
+        "restores is tried: rehearse_restore looks each hour, and where the newest proof is a week old, or missing, it"
+    )
+    paper.progress("deploying (some seconds)")
+    rescue = mistake.live(NAME, paper.progress)
+    paper.wipe()
+    paper.draw([*draw_table(mistake.rehearsed(rescue), paper.paint), ""])
+    paper.say(
+        "Later somebody deletes what must stay, and asks restore_database for the latest set that is proven, in the "
+        "database's place. Then it turns out that the newer rows are needed more, and somebody asks to undo that:"
+    )
+    paper.draw([*draw_strips(mistake.strips_of(rescue), mistake.notes_of(rescue), paper.paint), ""])
+    paper.say("█ is there and works, ▄ is on its way. What restore_database did, both times:")
+    paper.draw([*draw_table(mistake.steps_of(rescue), paper.paint), ""])
+    paper.say("What was checked:")
+    return rescue
+
+
 def play_death(paper: Paper) -> Outage:
     """A host dies: what becomes of it, of its volume, and of its clients."""
-    paper.head("3  A host dies")
+    paper.head("4  A host dies")
     paper.say(
         f"The same application, and {CLIENTS} clients that write to it each second, by the name {ADDRESS}. "
         "Its hardware fails, and EC2 terminates it. That wakes replace_database_host, which looks, and does what makes "
@@ -113,7 +139,7 @@ def play_death(paper: Paper) -> Outage:
 
 def play_kills(outage: Outage, paper: Paper) -> list[Outage]:
     """The same death, with the function killed before each of its writes."""
-    paper.head("4  The same host dies again, and so does the function")
+    paper.head("5  The same host dies again, and so does the function")
     paper.say(
         "Each time the function that is woken by the death is killed, before another of its writes. It kept nothing: "
         "the next sweep, within a minute, looks at the world and goes on from there. This takes some seconds."
@@ -127,7 +153,7 @@ def play_kills(outage: Outage, paper: Paper) -> list[Outage]:
 
 def play_web_node(paper: Paper) -> tuple[Absence, Absence]:
     """A web node dies: what becomes of its pool and of those who ask, and of the node that comes."""
-    paper.head("5  A web node dies, and another comes")
+    paper.head("6  A web node dies, and another comes")
     paper.say(
         f"The two web nodes, and {REQUESTS} requests a second to their load balancer. A node's hardware fails, and EC2 "
         "terminates it. That wakes register_web_nodes. Half a minute later somebody launches another node from the "

@@ -91,6 +91,8 @@ def when(expression: str) -> str:
         return f"each day at {int(daily[2]):02}:{int(daily[1]):02}"
     if hourly := re.fullmatch(r"cron\((\d+) \* \* \* \? \*\)", expression):
         return f"each hour at :{int(hourly[1]):02}"
+    if expression == "rate(1 hour)":
+        return "each hour"
     if expression == "rate(1 minute)":
         return "each minute, and when something happens"
     return expression

@@ -32,7 +32,7 @@ def die(name: str, kill: int | None = None) -> Outage:
     """Let the application's host die and minutes pass, the function being killed before that write of its look."""
     machines = Simulated(seed=7)
     with Region(machines=machines, seed=7) as region:
-        made = deploy(region, name, RegisterWebNodes="false")
+        made = deploy(region, name, RegisterWebNodes="false", RehearseRestores="false")
         old, volume = made["DatabaseHost"], made["DatabaseVolume"]
         region.run(at_most=minutes(15))
         # EventBridge promises none of EC2's events. Without the new host's own the first look is alone until a sweep.

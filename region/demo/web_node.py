@@ -31,7 +31,7 @@ def live(name: str, progress: Callable[[str], object]) -> tuple[Absence, Absence
     machines = Simulated(seed=7)
     with Region(machines=machines, seed=7) as region:
         made = region.deploy(f"examples/{name}.yaml")
-        region.deploy("template.yaml", Email="you@example.com", ReplaceDatabaseHosts="false")
+        region.deploy("template.yaml", Email="you@example.com", ReplaceDatabaseHosts="false", RehearseRestores="false")
         progress("two nodes come into their pool")
         region.run(lambda: is_full(region, made["WebPool"]), at_most=minutes(10))
         region.run(at_most=minutes(5))

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
 
 from region import Region, Simulated
-from region.demo import web_node
-from region.demo.__main__ import play_application, play_death, play_kills, play_nights, play_web_node
+from region.demo import mistake, web_node
+from region.demo.__main__ import (
+    play_application,
+    play_death,
+    play_kills,
+    play_mistake,
+    play_nights,
+    play_web_node,
+)
 from region.demo.calendar import nights_of
 from region.demo.death import claims_of, claims_of_kills, rows_of, strips_of
 from region.demo.nights import KILLED, NIGHTS, REFUSED
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from region.demo.absence import Absence
     from region.demo.nights import Month
     from region.demo.outage import Outage
+    from region.demo.rescue import Rescue
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,22 @@ class Web:
     unheard: Absence
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """What was written of the mistake, and what it stands on."""
+
+    told: str
+    rescue: Rescue
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+def there(signs: str) -> str:
+    """A strip without its lengths: whether it was there, or not yet or not any more."""
+    return "".join(sign for sign, _ in groupby(signs.replace("▄", " ")))
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +87,13 @@ def told() -> Told:
     with Region(machines=machines, seed=7) as region:
         month = play_nights(region, machines, Paper.at(second))
     return Told(first.getvalue(), second.getvalue(), month)
+
+
+@pytest.fixture(scope="module")
+def undone() -> Mistake:
+    out = io.StringIO()
+    rescue = play_mistake(Paper.at(out))
+    return Mistake(out.getvalue(), rescue)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +152,49 @@ def test_the_figures_are_of_all_that_was_made(told: Told) -> None:
 
     assert made == NIGHTS + 1
     assert f"{made}, {made - kept}, {kept}" in told.nights
+
+
+def test_every_claim_about_the_mistake_holds(undone: Mistake) -> None:
+    assert [claim.sentence for claim in mistake.claims_of(undone.rescue) if not claim.holds] == []
+
+
+def test_the_restore_is_drawn_until_its_undo_is_done(undone: Mistake) -> None:
+    old, new, server, rows = (strip.signs for strip in mistake.strips_of(undone.rescue))
+
+    assert len(set(map(len, (old, new, server, rows)))) == 1
+    assert [there(signs) for signs in (old, new, server)] == ["█ █", " █ ", "█ █ █"]
+    assert rows[-1] == "█"
+    assert "▁" < min(sign for sign in rows if sign.strip()) < rows[0]
+    assert all(signs.rstrip() in undone.told for signs in (old, new, server, rows))
+
+
+def test_each_step_of_rehearsal_restore_and_undo_is_told_with_its_time(undone: Mistake) -> None:
+    rescue = undone.rescue
+    restored, back = rescue.restored.job.steps, rescue.undone.job.steps
+
+    assert set(mistake.REHEARSES) <= set(rescue.rehearsal.steps)
+    assert sorted(mistake.RESTORES, key=lambda step: restored[step]) == list(mistake.RESTORES)
+    assert set(mistake.RESTORES) - set(back) == {"CreateVolume"}
+    assert all(words in undone.told for words in (*mistake.REHEARSES.values(), *mistake.RESTORES.values()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"is_proven": False}, {"left": ("i-1",)}, {"copied": 1}, {"sets": 2}, {"did": ("launched",)}, {"clashes": 1},
+        {"notices": ()},
+    ],
+)  # fmt: skip
+def test_a_mistake_that_went_otherwise_is_not_told_as_if_it_had_not(undone: Mistake, change: dict[str, Any]) -> None:
+    assert not all(claim.holds for claim in mistake.claims_of(replace(undone.rescue, **change)))
+
+
+@pytest.mark.parametrize("change", [{"found": 1}, {"aside": 1}])
+@pytest.mark.parametrize("which", ["restored", "undone"])
+def test_nor_is_one_whose_rows_are_others(undone: Mistake, which: str, change: dict[str, Any]) -> None:
+    otherwise = replace(undone.rescue, **{which: replace(getattr(undone.rescue, which), **change)})
+
+    assert not all(claim.holds for claim in mistake.claims_of(otherwise))
 
 
 def test_every_claim_about_the_deaths_holds(death: Death) -> None:
@@ -243,13 +315,14 @@ def test_nor_is_one_whose_last_moment_was_otherwise(web: Web, change: dict[str, 
     assert not all(one.holds for one in web_node.claims_of(otherwise, web.unheard))
 
 
-def test_what_is_no_terminal_gets_plain_lines_that_fit(told: Told, death: Death, web: Web) -> None:
+def test_what_is_no_terminal_gets_plain_lines_that_fit(told: Told, undone: Mistake, death: Death, web: Web) -> None:
     sentences = (
+        *mistake.claims_of(undone.rescue),
         *claims_of(death.outage),
         *claims_of_kills(death.outage, death.killed),
         *web_node.claims_of(web.heard, web.unheard),
     )
-    texts = told.application + told.nights + death.told + web.told
+    texts = told.application + told.nights + undone.told + death.told + web.told
     lines = texts.splitlines() + [f"  yes  {one.sentence}" for one in sentences]
 
     assert all(line.isprintable() and len(line) <= WIDTH for line in lines)
