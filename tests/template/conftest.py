@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from watchkeeper.look import Look
+from watchkeeper.restore import wish
 
 Node = Any
 
@@ -138,6 +142,22 @@ def each_rule_wakes_and_may(template: Template, name: str) -> None:
     assert allowed == {f"{rule}.Arn" for rule in rules}
     for rule in rules.values():
         assert [one["Arn"] for one in rule["Targets"]] == [{"GetAtt": f"{name}Function.Arn"}]
+
+
+# Words of one function alone, which that function reads.
+BESIDES = {"RestoreDatabase": wish.WORDS, "ShowStatus": ("format",)}
+
+
+def asked_in(text: str) -> list[tuple[str, str]]:
+    """The functions that a text invokes by an event, with that event."""
+    return sorted(set(re.findall(r"invoke (\w+)Function(?:[^'\n]|\\\n)*--event '([^']+)'", text)))
+
+
+def understand(function: str, event: dict[str, Any]) -> None:
+    """Reads an event as the function does. Raises Refused if that cannot."""
+    Look.from_event(event, datetime(2026, 11, 22, tzinfo=UTC), besides=BESIDES.get(function, ()))
+    if function == "RestoreDatabase":
+        wish.Wish.from_event(event)
 
 
 @pytest.fixture(scope="session")

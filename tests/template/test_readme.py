@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.template.conftest import asked_in, understand
 from watchkeeper import tags
-from watchkeeper.look import Look
 
 if TYPE_CHECKING:
     from tests.template.conftest import Template
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 README = Path("README.md").read_text()
 CODE = re.findall(r"`([^`\n]+)`", README)
 OUTSIDE = (
+    "Event",
     "PATH",
     "Online",
     "Success",
@@ -93,9 +93,27 @@ def test_the_alarms_that_it_tells_to_delete_are_those_that_the_function_makes(te
     assert f"--alarm-name-prefix {prefix.replace('${AWS::StackName}', 'watchkeeper')} " in README
 
 
-@pytest.mark.parametrize("event", re.findall(r"--event '([^']+)'", README))
-def test_the_events_that_it_sends_are_understood(event: str) -> None:
-    Look.from_event(json.loads(event), datetime(2026, 11, 22, tzinfo=UTC), besides=("format",))
+@pytest.mark.parametrize(("function", "event"), asked_in(README))
+def test_the_events_that_it_sends_are_understood(function: str, event: str) -> None:
+    understand(function, json.loads(event))
+
+
+def test_no_event_that_it_sends_is_overlooked() -> None:
+    assert {event for _, event in asked_in(README)} == set(re.findall(r"--event '([^']+)'", README)) - {
+        '{"format": "json"}'  # an argument by itself
+    }
+
+
+@pytest.mark.parametrize("given", re.findall(r"^\| `([\"{].*[\"}])` \|", README, re.MULTILINE))
+def test_the_sets_that_its_table_names_can_be_asked_for(given: str) -> None:
+    if given not in ('"set"', '"into"'):
+        understand("RestoreDatabase", {"application": "a", "set": json.loads(given), "into": "database"})
+
+
+def test_a_set_can_be_restored_into_each_place_that_it_names() -> None:
+    events = [json.loads(event) for function, event in asked_in(README) if function == "RestoreDatabase"]
+
+    assert {event.get("into", "undo") for event in events} == {"volumes", "host", "database", "undo"}
 
 
 def test_the_files_that_it_points_to_exist() -> None:
