@@ -238,9 +238,12 @@ def tag(ec2: EC2Client, ids: Sequence[str], words: Mapping[str, str]) -> None:
     logger.info("things tagged", extra={"ids": list(ids), "tags": dict(words)})
 
 
-def untag(ec2: EC2Client, ids: Sequence[str], key: str) -> None:
-    """Removes a tag from things; one that has none is done."""
-    ec2.delete_tags(Resources=list(ids), Tags=[{"Key": key}])
+def untag(ec2: EC2Client, ids: Sequence[str], key: str, value: str | None = None) -> None:
+    """Removes a tag from things, with a value only where it has exactly that; one that has none is done.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
+    """
+    ec2.delete_tags(Resources=list(ids), Tags=[{"Key": key} if value is None else {"Key": key, "Value": value}])
     logger.info("things untagged", extra={"ids": list(ids), "tag": key})
 
 

@@ -23,10 +23,11 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Untag:
-    """Remove a tag from some things."""
+    """Remove a tag from some things, where it has this value: what somebody else has written since stays."""
 
     ids: tuple[str, ...]
     key: str
+    value: str
     reason: str
 
 

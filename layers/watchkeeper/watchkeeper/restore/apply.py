@@ -11,6 +11,7 @@ from watchkeeper import tags
 from watchkeeper.aws import hosts, notices, starts, volumes
 from watchkeeper.restore import copies
 from watchkeeper.restore.actions import Attach, Detach, Make, Protect, Send, Tag, Tell, Untag
+from watchkeeper.runtime import now
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -42,12 +43,12 @@ def apply(read: Readers, write: Writers, settings: Settings, name: str, action: 
     match action:
         case Tag(ids, words):
             hosts.tag(write.ec2_once, ids, words)
-        case Untag(ids, key):
-            hosts.untag(write.ec2_once, ids, key)
+        case Untag(ids, key, value):
+            hosts.untag(write.ec2_once, ids, key, value)
         case Protect(run):
             _protect(write, settings, name, run, seen)
         case Make():
-            _make(read, name, action)
+            _make(read, name, action, seen)
         case Send(host, command, parameters):
             starts.send(write.ssm_once, [host], _document(settings, action), command, parameters)
         case Detach(volume, host):
@@ -79,7 +80,8 @@ def _protect(write: Writers, settings: Settings, name: str, run: str, seen: Seen
     logger.info("protective set asked for", extra={"run_id": run})
 
 
-def _make(read: Readers, name: str, action: Make) -> None:
+def _make(read: Readers, name: str, action: Make, seen: Seen) -> None:
+    seen.made = seen.made or now()
     for member, kind in zip(action.set.members, copies.types(action.set), strict=True):
         words = {**copies.words(name, member, tags.RESTORED), **action.words}
         token = volumes.token(member.id, action.zone, action.at)

@@ -35,6 +35,8 @@ def plan(scene: Scene, wish: Wish, look: Look) -> Plan:
     made = copies(scene, wish, zone)
     there = {one.tags.get(tags.RESTORED_FROM) for one in made}
     missing = tuple(member for member in scene.set.members if member.id not in there) if scene.set else ()
+    if missing and scene.is_making_late:
+        return Plan(refusal=telling.unmade(missing))
     if missing and scene.set:
         at = f"{purpose(wish)} {look.time.isoformat()}"
         words = {tags.RESTORED_FOR: purpose(wish)}

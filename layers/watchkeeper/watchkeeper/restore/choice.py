@@ -52,6 +52,7 @@ def describe(one: SnapshotSet, now: datetime) -> dict[str, Any]:
         "run": stamp(one.run),
         "consistency": one.consistency,
         "proven": one.is_proven,
+        **({"rehearsal_failed": failed} if (failed := _failed(one)) else {}),
         "taken": stamp(one.started),
         "age": age(now - one.started),
         "snapshots": [member.id for member in one.members],
@@ -114,9 +115,12 @@ def _unfinished(one: SnapshotSet) -> str:
     return f"EBS is still copying the set of {stamp(one.run)} ({pending}): send the event again when it is done."
 
 
+def _failed(one: SnapshotSet) -> str:
+    return next((member.tags[tags.FAILED] for member in one.members if tags.FAILED in member.tags), "")
+
+
 def _line(one: SnapshotSet, now: datetime) -> str:
     state = "finished" if one.is_finished else "failed" if one.has_failed else "not finished"
-    failed = next((member.tags[tags.FAILED] for member in one.members if tags.FAILED in member.tags), "")
     proof = "proven" if one.is_proven else "not proven"
-    word = f"its rehearsal failed ({failed})" if failed else proof
+    word = f"its rehearsal failed ({_failed(one)})" if _failed(one) else proof
     return f"{stamp(one.run)} ({age(now - one.started)} old, {one.consistency}, {state}, {word}, {one.members[0].id})"

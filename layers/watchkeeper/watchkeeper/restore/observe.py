@@ -46,6 +46,7 @@ class Seen:
     launch_zone: str = ""
     worked: Operation | None = None
     chosen: SnapshotSet | None = None
+    made: datetime | None = None
     protected: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
 
@@ -79,11 +80,14 @@ def observe(read: Readers, settings: Settings, name: str, wish: Wish, now: datet
         seen.launch_zone,
         began=seen.began,
         worked=seen.worked,
+        made=seen.made,
     )
+    if (operation is None and not wish.is_undo) or wish.into != "database":
+        seen.chosen = seen.chosen or choice.choose(taken, wish, name, now)
+        scene = replace(scene, set=seen.chosen)
     if wish.into == "database":
         return _ask(read, settings, scene)
-    seen.chosen = seen.chosen or choice.choose(taken, wish, name, now)
-    return _ask_beside(read, settings, replace(scene, set=seen.chosen), wish)
+    return _ask_beside(read, settings, scene, wish)
 
 
 def _ask_beside(read: Readers, settings: Settings, scene: Scene, wish: Wish) -> Scene:
@@ -108,5 +112,6 @@ def _ask(read: Readers, settings: Settings, scene: Scene) -> Scene:
         return starts.find(read.ssm, host.id, document, ids, scene.now) if ids else []
 
     out, coming = [one.id for one in scene.outgoing], [one.id for one in scene.incoming]
-    sent_out = find(settings.stop_document, out) + find(settings.start_document, out)
-    return replace(scene, sent_out=tuple(sent_out), sent_in=tuple(find(settings.start_document, coming)))
+    sent_out = [*find(settings.stop_document, out), *find(settings.start_document, out)]
+    sent_in = [] if scene.leaving else find(settings.start_document, coming)
+    return replace(scene, sent_out=tuple(sent_out), sent_in=tuple(sent_in))

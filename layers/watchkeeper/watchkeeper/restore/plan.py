@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 from watchkeeper import tags
 from watchkeeper.aws.hosts import THERE
 from watchkeeper.look import stamp
-from watchkeeper.restore import begin, choice, telling
-from watchkeeper.restore.actions import Attach, Detach, Make, Protect, Tag, Untag
+from watchkeeper.restore import arrival, begin, choice, telling
+from watchkeeper.restore.actions import Detach, Make, Protect, Tag
 from watchkeeper.restore.commands import ask
-from watchkeeper.restore.scene import DEVICES, FOR_DATABASE, OFF, ago, group
+from watchkeeper.restore.scene import FOR_DATABASE, OFF, ago, group
 from watchkeeper.restore.verdict import STEPS, Plan
 
 if TYPE_CHECKING:
     from watchkeeper.aws.snapshots import SnapshotSet
     from watchkeeper.look import Look
-    from watchkeeper.restore.actions import Action
     from watchkeeper.restore.scene import Operation, Scene
     from watchkeeper.restore.settings import Settings
     from watchkeeper.restore.wish import Wish
@@ -66,8 +65,6 @@ def _begin(scene: Scene, wish: Wish, look: Look) -> Plan:
     )
     if over and is_meant and (not look.force or over.since >= look.time):
         return Plan(step=len(STEPS), is_done=True)
-    if not wish.is_undo:
-        scene = replace(scene, set=choice.choose(scene.snapshots, wish, scene.application, scene.now))
     return begin.begin(scene, is_undo=wish.is_undo)
 
 
@@ -122,21 +119,21 @@ def _carry_on(scene: Scene, operation: Operation, look: Look, settings: Settings
         return _without_agent(scene, host.id)
     if scene.leaving:
         return _clear(scene, operation, look)
-    if waiting := _put_in(scene, operation):
+    if waiting := arrival.put_in(scene, operation):
         return waiting
-    if waiting := _attach(scene):
+    if waiting := arrival.attach(scene):
         return waiting
-    return _start(scene, operation, settings)
+    return arrival.start(scene, settings)
 
 
 def _without_host(scene: Scene, operation: Operation) -> Plan:
     """Its host died: what is torn is made whole, which takes no host, and replace_database_host does the rest."""
     if scene.is_torn:
-        return (_put_aside(scene) if scene.leaving else None) or _put_in(scene, operation) or Plan()
+        return (_put_aside(scene) if scene.leaving else None) or arrival.put_in(scene, operation) or Plan()
     if not scene.leaving:
-        return finish(scene, ())
+        return arrival.finish(scene, ())
     return Plan(
-        unpause(scene),
+        arrival.unpause(scene),
         refusal=(
             f"{scene.home} is {scene.host.state if scene.host else 'gone'}, so nothing was put into its database's "
             f"place: replace_database_host brings it up elsewhere, or start it again; then send the event again."
@@ -157,7 +154,7 @@ def _without_agent(scene: Scene, host: str) -> Plan:
 
 def _clear(scene: Scene, operation: Operation, look: Look) -> Plan:
     """What was there before makes room: kept by a set, stopped, detached, and put aside."""
-    if not _has_begun(scene, operation):
+    if not _has_begun(scene):
         if waiting := _protect(scene, operation, look):
             return waiting
         if waiting := _make(scene, operation):
@@ -167,20 +164,24 @@ def _clear(scene: Scene, operation: Operation, look: Look) -> Plan:
     if strange:
         return Plan(refusal=telling.elsewhere(strange, scene.home))
     if held:
-        return _free(scene, operation)
+        return _free(scene)
     return _put_aside(scene)
 
 
-def _has_begun(scene: Scene, operation: Operation) -> bool:
+def _has_begun(scene: Scene) -> bool:
     """PostgreSQL was stopped for it, or a volume has left: then there is its set, and all that is to come."""
-    return bool(scene.asked("stop", operation.since)) or any(
+    return bool(scene.stops) or any(
         one.attachment is None or one.attachment.state != "attached" or one not in scene.leaving
         for one in scene.outgoing
     )
 
 
 def _protect(scene: Scene, operation: Operation, look: Look) -> Plan | None:
-    made = [one for one in scene.sets if one.run == operation.since and one.is_whole and one.is_concluded]
+    made = [
+        one
+        for one in scene.sets
+        if one.run == operation.since and one.is_whole and one.is_concluded and not one.has_failed
+    ]
     if ago(scene, operation.since) > OLD:
         return begin.anew(scene, operation)
     if made or not begin.was_in_use(scene):
@@ -190,10 +191,12 @@ def _protect(scene: Scene, operation: Operation, look: Look) -> Plan | None:
         return Plan((protect,), (f"snapshot_database has made the set of {stamp(operation.since)}",), 1)
     if look.force:
         return None
-    return Plan(unpause(scene), refusal=telling.unprotected(scene, operation), step=1)
+    return Plan(arrival.unpause(scene), refusal=telling.unprotected(scene, operation), step=1)
 
 
 def _make(scene: Scene, operation: Operation) -> Plan | None:
+    if scene.missing and scene.is_making_late:
+        return Plan(refusal=f"{telling.unmade(scene.missing)} {telling.undo(scene)} ends the restore.", step=2)
     if scene.missing and scene.set:
         words = {tags.RESTORED_FOR: FOR_DATABASE, tags.PAUSED: operation.word}
         wanted: SnapshotSet = replace(scene.set, members=scene.missing)
@@ -210,10 +213,10 @@ def _make(scene: Scene, operation: Operation) -> Plan | None:
     return None
 
 
-def _free(scene: Scene, operation: Operation) -> Plan:
+def _free(scene: Scene) -> Plan:
     """PostgreSQL is stopped and unmounted a moment ago; the anchor leaves last."""
     mounted = [one for one in scene.leaving if one.attachment and one.attachment.state != "detaching"]
-    sent = scene.asked("stop", operation.since)
+    sent = scene.stops
     is_stopped = bool(sent) and sent[-1].is_success and ago(scene, sent[-1].asked) < STOPPED_FOR
     if mounted and not is_stopped:
         return ask(scene, scene.home, "stop", {"volumeIds": group(scene.outgoing)}, 3)
@@ -234,82 +237,6 @@ def _remember(scene: Scene) -> Tag | None:
 def _put_aside(scene: Scene) -> Plan:
     operation = scene.operation
     reason = operation.retired if operation else ""
-    words = {tags.ROLE: tags.PUT_ASIDE, tags.RETIRED: reason} | _timeline(scene)
+    words = {tags.ROLE: tags.PUT_ASIDE, tags.RETIRED: reason} | arrival.timeline(scene)
     ids = tuple(one.id for one in scene.leaving)
     return Plan((Tag(ids, words, "first none is the database's, then the others: never two"),), step=5)
-
-
-def _put_in(scene: Scene, operation: Operation) -> Plan | None:
-    out = [one for one in scene.incoming if one.tags.get(tags.ROLE) != tags.DATABASE]
-    if not out:
-        return None
-    if scene.missing and not operation.is_undo:
-        gone = ", ".join(one.id for one in scene.missing)
-        return Plan(
-            refusal=f"The volume made of {gone} is not there any more: {telling.undo(scene)} puts back what was."
-        )
-    words = {
-        tags.ROLE: tags.DATABASE,
-        tags.VOLUMES: group(scene.incoming),
-        tags.HOST: scene.home,
-        tags.RESTORED_FOR: operation.word,
-    }
-    return Plan((Tag(tuple(one.id for one in out), words | _timeline(scene), "they are the database now"),), step=5)
-
-
-def _timeline(scene: Scene) -> dict[str, str]:
-    return {tags.TIMELINE: str(scene.timeline)} if scene.timeline else {}
-
-
-def _attach(scene: Scene) -> Plan | None:
-    """The anchor first, the others to who has it."""
-    host = scene.host
-    strange = [one for one in scene.incoming if one.attachment and one.attachment.host != scene.home]
-    if strange:
-        return Plan(refusal=telling.elsewhere(strange, scene.home), step=6)
-    free = [one for one in scene.incoming if one.attachment is None]
-    names = [name for name in DEVICES if host and name not in host.devices.values()]
-    steps: list[Action] = [
-        Attach(one.id, scene.home, name, "the anchor first, the others to who has it")
-        for one, name in zip(free, names, strict=False)
-    ]
-    if free and not steps:
-        return Plan(refusal=f"{scene.home} has no device name free of {DEVICES[0]} to {DEVICES[-1]}.", step=6)
-    away = [one for one in scene.incoming if one.attachment is None or one.attachment.state != "attached"]
-    waits = tuple(f"{one.id} is attached to {scene.home}" for one in away)
-    return Plan(tuple(steps), waits, 6) if away else None
-
-
-def _start(scene: Scene, operation: Operation, settings: Settings) -> Plan:
-    """It is proven by a start that was asked for once all was there, and after the last stop."""
-    words = {
-        "volumeIds": group(scene.incoming),
-        "newTimeline": scene.incoming[0].tags.get(tags.RESTORED_FROM, ""),
-        "timelineAfter": str(scene.timeline or ""),
-        "allowCollationChange": settings.collation_change,
-        "startCommand": settings.start_command,
-    }
-    began = [scene.began_on(scene.host, scene.incoming), *(one.asked for one in scene.asked("stop", operation.since))]
-    since = max(filter(None, began), default=None)
-    proof = [one for one in scene.asked("start", since) if one.is_success]
-    if not proof:
-        return ask(scene, scene.home, "start", words, 7, since=since)
-    return finish(scene, (telling.restored(scene, proof[0]),), is_late=ago(scene, proof[0].asked) > PATIENCE)
-
-
-def finish(scene: Scene, told: tuple[Action, ...], *, is_late: bool = False) -> Plan:
-    """It ends: people are told before nothing is left that could say so, unless notices are not taken for long."""
-    marked = tuple(one.id for one in scene.incoming if tags.RETIRED in one.tags)
-    forgotten = (Untag(marked, tags.RETIRED, "they are the database again"),) if marked else ()
-    over = (*forgotten, *unpause(scene))
-    return Plan((*over, *told) if is_late else (*told, *over), step=8, is_done=True)
-
-
-def unpause(scene: Scene) -> tuple[Action, ...]:
-    """What was put aside or made in vain first; the database and its host last."""
-    held = [one for one in scene.volumes if tags.is_restoring(one.tags.get(tags.PAUSED, ""))]
-    last = [one for one in held if one.tags.get(tags.ROLE) == tags.DATABASE]
-    first = [one for one in held if one not in last]
-    hosts = [one for one in scene.hosts.values() if tags.is_restoring(one.tags.get(tags.PAUSED, ""))]
-    both = (tuple(one.id for one in first), (*(one.id for one in last), *(one.id for one in hosts)))
-    return tuple(Untag(ids, tags.PAUSED, "it is done") for ids in both if ids)

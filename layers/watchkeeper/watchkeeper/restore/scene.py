@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 OPERATION = re.compile(r"(restore (?P<set>\S+)|undo) since (?P<since>\S+)")
 
+# A volume is seen within seconds of the answer; one whose key may not be used is gone again.
+UNSEEN = timedelta(minutes=2)
+
+# An operation may be named by a minute that is yet to come.
+EARLY = timedelta(minutes=10)
+
 # What a volume that is made for the database's place says before it is put there.
 FOR_DATABASE = "database"
 
@@ -69,7 +75,8 @@ class Scene:
 
     `snapshots` are all that were read, `set` is the one that is restored. `sent_out` are the commands for the volumes
     that leave, `sent_in` those for the ones that come; `reached` the instances whose agent answers. `launch_zone` is
-    that of the launch template's subnet. `began` is when this look began, `worked` the operation that it was at.
+    that of the launch template's subnet. `began` is when this look began, `worked` the operation that it was at, `made`
+    when it first asked for volumes.
     """
 
     application: str
@@ -87,6 +94,7 @@ class Scene:
     sent_in: tuple[Start, ...] = ()
     began: datetime | None = None
     worked: Operation | None = None
+    made: datetime | None = None
 
     def of_role(self, role: str) -> tuple[Volume, ...]:
         """The volumes that have this role."""
@@ -190,8 +198,22 @@ class Scene:
 
     def asked(self, command: str, since: datetime | None = None) -> list[Start]:
         """The commands of this name that were sent since a moment, oldest first: to stop is about what leaves."""
-        sent = self.sent_out if command == "stop" else self.sent_in
+        sent = self.stops if command == "stop" else self.sent_in
         return [one for one in sent if one.command == command and (since is None or one.asked >= since)]
+
+    @property
+    def stops(self) -> list[Start]:
+        """The stops of what leaves that belong to the operation: nothing of it was started after them."""
+        if self.operation is None:
+            return []
+        began = [one.asked for one in self.sent_out if one.command == "start" and one.is_success]
+        least = max([self.operation.since - EARLY, *began])
+        return [one for one in self.sent_out if one.command == "stop" and one.asked >= least]
+
+    @property
+    def is_making_late(self) -> bool:
+        """What EBS was asked to make should have been seen long ago."""
+        return self.made is not None and self.now - self.made > UNSEEN
 
     def began_on(self, host: Host | None, volumes: Iterable[Volume]) -> datetime | None:
         """When a host was started last, or given the last of these volumes: older commands say nothing of now."""

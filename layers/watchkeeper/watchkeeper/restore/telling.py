@@ -15,6 +15,7 @@ from watchkeeper.restore.verdict import STEPS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from watchkeeper.aws.snapshots import Snapshot
     from watchkeeper.aws.starts import Start
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.restore.scene import Operation, Scene
@@ -35,6 +36,14 @@ def elsewhere(volumes: Sequence[Volume], home: str) -> str:
     """Somebody has attached to another instance what is to be moved."""
     where = ", ".join(f"{one.id} to {one.attachment.host}" for one in volumes if one.attachment)
     return f"Somebody has attached {where}, not to {home}: detach it there, then send the event again."
+
+
+def unmade(missing: Sequence[Snapshot]) -> str:
+    """EBS has answered with volumes, and shows none."""
+    return (
+        f"EBS shows no volume of {', '.join(one.id for one in missing)}, of which it was asked to make one: may the "
+        f"stack use their key (its parameter KeyArns)?"
+    )
 
 
 def unprotected(scene: Scene, operation: Operation) -> str:
