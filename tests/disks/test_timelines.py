@@ -27,7 +27,7 @@ WAITING = "pg_wal/archive_status/*.ready"
 
 @pytest.fixture
 def archived(db: Database) -> Database:
-    """A running, recorded database that archives its WAL, of which SET was taken while a segment waited for the archive."""
+    """A running, recorded database that archives its WAL. SET was taken while a segment waited for the archive."""
     db.host.call("install -d -o postgres /archive")
     starting.configure(db, "archive_mode = on", ARCHIVE, "wal_keep_size = 64MB")  # as replicas want it
     assert send(db, "record").code == 0
