@@ -41,6 +41,8 @@ SETTINGS = Settings.from_env(
         "PRUNE_SCHEDULE": "rate(1 day)",
         "REPLACE_DATABASE_HOSTS": "true",
         "REGISTER_WEB_NODES": "true",
+        "REHEARSE_RESTORES": "true",
+        "REHEARSAL_DAYS": "7",
         "FLOOR_PERCENT": "50",
         "HEALTHY_SECONDS": "300",
         "START_DOCUMENT": "start",
@@ -221,7 +223,8 @@ def test_the_next_runs_are_told_in_the_time_zone_of_the_stack() -> None:
         "Next snapshots in 23 h (2026-11-23 04:30); what is overdue, within the hour.\n"
         "Next pruning as rate(1 day) says.\n"
         "Next look at the hosts of databases within the minute.\n"
-        "Next look at web nodes within the minute."
+        "Next look at web nodes within the minute.\n"
+        "Next rehearsals within the hour, where no proof is new enough."
     )
 
 

@@ -19,6 +19,9 @@ ROLES_OF_VOLUMES = (tags.DATABASE,)
 ROLES_OF_INSTANCES = (tags.DATABASE_HOST, tags.WEB_NODE)
 ROLES_OF_TEMPLATES = (tags.DATABASE_LAUNCH,)
 
+# What restores and rehearsals write themselves, on volumes and on instances.
+WRITTEN = {ROLES_OF_VOLUMES: (tags.RESTORED, tags.PUT_ASIDE, tags.REHEARSAL), ROLES_OF_INSTANCES: (tags.REHEARSAL,)}
+
 # Who writes one of these elsewhere waits for what never happens.
 READ_ON = {tags.ADDRESS: ROLES_OF_VOLUMES, tags.KEEP: ROLES_OF_VOLUMES, tags.INSTANCE_TYPES: ROLES_OF_TEMPLATES}
 
@@ -33,7 +36,7 @@ def advise(volumes: Iterable[Volume], hosts: Iterable[Host], launches: Iterable[
     return (*sentences, *(sentence for one in launches for sentence in _advise(one.id, one.tags, ROLES_OF_TEMPLATES)))
 
 
-def _advise(resource: str, words: Mapping[str, str], roles: Sequence[str]) -> list[str]:
+def _advise(resource: str, words: Mapping[str, str], roles: tuple[str, ...]) -> list[str]:
     ours = {key: value for key, value in words.items() if key.startswith(tags.PREFIX)}
     sentences = [
         f"{resource} has the tag {key}, which means nothing{_nearest(key, tags.WRITTEN_BY_PEOPLE) or '.'}"
@@ -46,7 +49,7 @@ def _advise(resource: str, words: Mapping[str, str], roles: Sequence[str]) -> li
         if key in READ_ON and READ_ON[key] != roles
     ]
     role = ours.get(tags.ROLE)
-    if role is not None and role not in roles:
+    if role is not None and role not in (*roles, *WRITTEN.get(roles, ())):
         known = f": it may be {' or '.join(roles)}."
         sentences.append(f"{resource} has {tags.ROLE}={role}, which it cannot be{_nearest(role, roles) or known}")
     if role is not None and not ours.get(tags.APPLICATION):

@@ -15,7 +15,7 @@ from watchkeeper.backup.plan import plan as plan_backup
 from watchkeeper.look import Look
 from watchkeeper.retention.observe import State as Kept
 from watchkeeper.retention.plan import plan as plan_retention
-from watchkeeper.status import advice, care, schedules, web, words
+from watchkeeper.status import advice, care, proof, schedules, web, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from watchkeeper.retention.plan import Plan
     from watchkeeper.status.care import Care
     from watchkeeper.status.observe import State
+    from watchkeeper.status.proof import Proof
     from watchkeeper.status.settings import Settings
     from watchkeeper.status.web import Web
 
@@ -54,6 +55,7 @@ class Application:
     is_reached: bool
     care: Care
     web: Web
+    proof: Proof
     newest: Newest | None
     newest_application: datetime | None
     sets: int
@@ -78,6 +80,7 @@ class Status:
     schedules: tuple[str, str]
     is_replacing: bool
     is_registering: bool
+    is_rehearsing: bool
     remarks: tuple[str, ...]
 
 
@@ -104,6 +107,7 @@ def describe(state: State, settings: Settings, now: datetime) -> Status:
         (settings.snapshot_schedule, settings.prune_schedule),
         settings.is_replacing,
         settings.is_registering,
+        settings.is_rehearsing,
         _remarks(state, settings.backup.watched),
     )
 
@@ -123,8 +127,9 @@ def _describe(name: str, state: State, planned: Planned, settings: Settings, now
     host = next((hosts[one.host] for one in volumes if one.host and one.host in hosts), None)
     finished = [one.started for one in sets if one.is_finished and one.consistency == "application"]
     newest = finished[-1] if finished else None
-    paused = _paused(volumes, host)
+    paused = _paused(volumes, host) or state.databases.pauses.get(name)
     cared, kept = care.describe(name, state, settings, now), web.describe(name, state, settings)
+    shown = proof.describe(name, state, settings, paused, now)
     is_watched = bool(volumes) and paused is None and name not in settings.backup.retired
     lacks = (*_lacks_host(host, state.reached, planned.asked), *_lacks_set(newest, settings, now)) if is_watched else ()
     return Application(
@@ -135,15 +140,16 @@ def _describe(name: str, state: State, planned: Planned, settings: Settings, now
         is_reached=host is not None and host.id in state.reached,
         care=cared,
         web=kept,
+        proof=shown,
         newest=_newest(sets),
         newest_application=newest,
         sets=len(sets),
         snapshots=sum(len(one.members) for one in sets),
         policy=planned.pruning.policy if volumes or sets else "",
         paused=paused,
-        lacks=(*cared.lacks, *kept.lacks, *_lacks_sense(planned), *lacks, *_failed(sets, now)),
-        waits_for=(*cared.waits_for, *kept.waits_for, *_waits_for(sets, now)),
-        next=(*cared.next, *kept.next, *_next(planned)),
+        lacks=(*cared.lacks, *kept.lacks, *shown.lacks, *_lacks_sense(planned), *lacks, *_failed(sets, now)),
+        waits_for=(*cared.waits_for, *kept.waits_for, *shown.waits_for, *_waits_for(sets, now)),
+        next=(*cared.next, *kept.next, *_next(planned), *shown.next),
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper.backup.settings import Settings as BackupSettings
 from watchkeeper.registration.settings import Settings as RegistrationSettings
 from watchkeeper.replacement.settings import Settings as ReplacementSettings
 from watchkeeper.retention.settings import Settings as RetentionSettings
-from watchkeeper.runtime import require
+from watchkeeper.runtime import number, require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,8 @@ class Settings:
     is_replacing: bool
     registration: RegistrationSettings
     is_registering: bool
+    is_rehearsing: bool
+    rehearse_every: timedelta
     snapshot_schedule: str
     prune_schedule: str
 
@@ -38,6 +41,8 @@ class Settings:
             require(env, "REPLACE_DATABASE_HOSTS") == "true",
             RegistrationSettings.from_env(env),
             require(env, "REGISTER_WEB_NODES") == "true",
+            require(env, "REHEARSE_RESTORES") == "true",
+            timedelta(days=number(env, "REHEARSAL_DAYS", 1, 90)),
             require(env, "SNAPSHOT_SCHEDULE"),
             require(env, "PRUNE_SCHEDULE"),
         )

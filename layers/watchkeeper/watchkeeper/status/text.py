@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
+from watchkeeper import tags
 from watchkeeper.errors import Refused
 from watchkeeper.look import stamp
 from watchkeeper.status import words
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from watchkeeper.status.care import Care
     from watchkeeper.status.describe import Application, Newest, Status
+    from watchkeeper.status.proof import Proof
     from watchkeeper.status.web import Pool, Web
 
 WIDTH = 110
@@ -84,6 +86,9 @@ def _heading(status: Status) -> str:
             "Next look at web nodes within the minute."
             if status.is_registering
             else "Nobody looks after web nodes: RegisterWebNodes is false.",
+            "Next rehearsals within the hour, where no proof is new enough."
+            if status.is_rehearsing
+            else "Nobody rehearses restores: RehearseRestores is false.",
         ]
     )
 
@@ -100,7 +105,11 @@ def _clock(moment: datetime, status: Status) -> str:
 
 def _paragraph(one: Application, status: Status) -> str:
     of = "the database of " if one.web.nodes or one.web.pools else ""  # a pause of these is their own
-    title = f"{of}{one.name} is paused, and left exactly as it is: {one.paused}" if one.paused else one.name
+    title = one.name
+    if one.paused:
+        is_left = not tags.is_restoring(one.paused)
+        how = "is paused, and left exactly as it is" if is_left else "is paused by restore_database"
+        title = f"{of}{one.name} {how}: {one.paused}"
     return "\n".join(
         [
             title,
@@ -125,6 +134,7 @@ def _has(one: Application, status: Status) -> Iterable[str]:
         yield f"{words.count(len(one.volumes), 'volume')}, {sum(one.volumes.values()):,} GiB: {named}"
     if one.host:
         yield f"the host {one.host}, {one.host_state}{', which SSM reaches' if one.is_reached else ''}"
+    yield from _of_proof(one.proof, status)
     yield from _of_care(one.care, status)
     yield from _of_web(one.web)
 
@@ -140,6 +150,19 @@ def _of_care(care: Care, status: Status) -> Iterable[str]:
     if care.retired:
         since = ", ".join(f"{name} ({words.span(status.time - moment)})" for name, moment in care.retired.items())
         yield f"{words.count(len(care.retired), 'retired host')}, stopped, of which the root volumes cost: {since}"
+
+
+def _of_proof(proof: Proof, status: Status) -> Iterable[str]:
+    if proof.at and proof.taken:
+        recovered = f", and PostgreSQL recovered in {proof.recovery_ms:,} ms" if proof.recovery_ms else ""
+        taken = words.ago(status.time - proof.taken)
+        yield f"a proof from {words.ago(status.time - proof.at)}: the set from {taken} was restored{recovered}"
+    aside = {**proof.retired, **proof.copies}
+    if aside:
+        kinds = f"{len(proof.retired):,} retired and {len(proof.copies):,} restored beside it"
+        which = ", ".join(f"{name} ({said})" if said else name for name, said in aside.items())
+        cost = f"{proof.gib_aside:,} GiB, which cost until they are deleted"
+        yield f"{words.count(len(aside), 'volume')} that are not its database's ({kinds}), {cost}: {which}"
 
 
 def _of_web(web: Web) -> Iterable[str]:
