@@ -1,4 +1,4 @@
-"""The runbook has an entry for each reason for which a host is not replaced, or a pool not kept."""
+"""The runbook has an entry for each reason for which a host is not replaced, a pool not kept, a set not restored."""
 
 from __future__ import annotations
 
@@ -19,27 +19,60 @@ if TYPE_CHECKING:
     from tests.template.conftest import Template
 
 RUNBOOK = Path("docs/runbook.md").read_text()
-PACKAGES = [Path("layers/watchkeeper/watchkeeper", name) for name in ("replacement", "registration")]
+ENTRIES = {one.split("\n", 1)[0]: one for one in re.split(r"^## ", RUNBOOK, flags=re.MULTILINE)}
+ROW = re.compile(r"^\| `([a-z-]+)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
 
-def refusals() -> Iterator[str]:
-    """The names of all refusals, as the code makes them."""
-    for path in (path for package in PACKAGES for path in package.glob("*.py")):
+OUTSIDE = ("AmazonSSMManagedInstanceCore", "ERROR_MESSAGE", "InvocationType")
+
+
+def nodes(*packages: str) -> Iterator[tuple[str, ast.AST]]:
+    """All that the code of some use cases consists of, with where it stands."""
+    for path in (path for name in packages for path in Path("layers/watchkeeper/watchkeeper", name).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal":
-                assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno} has no name that can be read"
-                yield str(node.args[0].value)
+            yield f"{path}:{getattr(node, 'lineno', 0)}", node
+
+
+def named(kind: str, *packages: str) -> set[str]:
+    """The names of all reasons of a kind, as the code makes them."""
+    found = set()
+    for place, node in nodes(*packages):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == kind:
+            assert isinstance(node.args[0], ast.Constant), f"{place} has no name that can be read"
+            found.add(str(node.args[0].value))
+    return found
+
+
+def text(node: ast.AST) -> str:
+    """A text of the code, with … for what is put in."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text(one) for one in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else "…"
 
 
 def test_every_refusal_has_an_entry_that_says_what_it_means_and_what_to_do() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \| ([^|]+) \|$", RUNBOOK, re.MULTILINE)
+    found = [name for title, entry in ENTRIES.items() if title != "ProofAgeAlarm" for name, _, _ in ROW.findall(entry)]
 
-    named = [name for name, _, _ in rows]
-    assert sorted(named) == sorted(set(refusals()))
+    assert sorted(found) == sorted(named("Refusal", "replacement", "registration"))
+
+
+def test_everything_that_prevents_a_rehearsal_has_an_entry() -> None:
+    found = [name for name, _, _ in ROW.findall(ENTRIES["ProofAgeAlarm"])]
+
+    assert sorted(found) == sorted(named("Trouble", "rehearsal"))
+
+
+def test_what_a_restore_is_refused_with_is_what_the_code_says() -> None:
+    rows = re.findall(r"^\| (\*.*\*) \| [^|]+ \|$", ENTRIES["RestoreDatabaseErrorsAlarm"], re.MULTILINE)
+
+    said = [text(node) for _, node in nodes("restore") if isinstance(node, ast.Constant | ast.JoinedStr)]
+    quoted = [one for row in rows for one in re.findall(r"\*([^*]+)\*", row)]
+    assert quoted
+    assert [one for one in quoted if not any(one in sentence for sentence in said)] == []
 
 
 def test_the_parameters_that_it_names_exist(template: Template) -> None:
-    named = set(re.findall(r"`([A-Z]\w+)(?:=\w+)?`", RUNBOOK)) - {"AmazonSSMManagedInstanceCore", "ERROR_MESSAGE"}
+    named = set(re.findall(r"`([A-Z]\w+)(?:=\w+)?`", RUNBOOK)) - set(OUTSIDE)
 
     assert named <= {*template.parameters, *template.parsed["Outputs"]}
 
