@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,6 +107,14 @@ def test_a_database_that_can_have_no_archive_starts_on_its_timeline(db: Database
     restored = put_in(db, restore(db), newTimeline=SET, timelineAfter="1")
 
     assert (restored["timeline"], restored["writable"]) == (1, True)
+
+
+@pytest.mark.parametrize("value", ["$(id)", "1;id", "1 2", "1\n2", "0", "-1", "1000000"])
+def test_the_highest_known_timeline_is_a_number(value: str) -> None:
+    pattern = START["parameters"]["timelineAfter"]["allowedPattern"]
+
+    assert re.search(pattern, "12")
+    assert not re.search(pattern, value)
 
 
 def switch(db: Database) -> str:
