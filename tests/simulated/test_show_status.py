@@ -278,7 +278,8 @@ def test_an_application_of_web_nodes_alone_can_be_asked_for_by_its_name(region: 
 
 def test_nodes_without_a_pool_and_pools_without_a_node_are_told(region: Region, shop: list[str]) -> None:
     pooling.add_pool(region, name="other", application="payroll")
-    pooling.launch(region, application="store")
+    scratch, _ = pooling.launch(region, 2, application="store")
+    tag(region, scratch, application("store", role="rehearsal"))
 
     text = line(region)
 
