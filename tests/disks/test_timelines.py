@@ -93,6 +93,7 @@ def test_what_is_started_again_does_not_begin_another_timeline(archived: Databas
     again = send(archived, "start", newTimeline=SET, timelineAfter="4")
     later = send(archived, "start", newTimeline=SET, timelineAfter="5")
     archived.stop()
+    archived.host.call(f"echo \"restore_command = 'false' # watchkeeper\" >>{DATA}/postgresql.auto.conf")
     moved = send(archived, "start")
 
     assert [first["timeline"], *(words(answer)["timeline"] for answer in (again, later, moved))] == [5, 5, 5, 5]
