@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -122,7 +121,7 @@ class Launches(LaunchTemplates):
             subnet_id=wanted.get("SubnetId"),
             key_name=wanted.get("KeyName"),
             security_group_ids=list(wanted.get("SecurityGroupIds", [])),
-            nics=deepcopy(wanted.get("NetworkInterfaces", [])),  # moto writes into them, and they may be a template's
+            nics=wanted.get("NetworkInterfaces", []),
             private_ip=wanted.get("PrivateIpAddress"),
             tags={"instance": {**own_tags, **tags_for("instance", wanted)}, "volume": tags_for("volume", wanted)},
             disable_api_stop=wanted.get("DisableApiStop", False),

@@ -33,7 +33,7 @@ PLACE = Place(
     "123456789012",
     tags=lambda name: TAGS.get(name, {}),
     volumes=lambda _: ["vol-1", "vol-2"],
-    key=lambda name: [KEY] if name == "vol-2" else [],
+    key=lambda name: [KEY] if name in ("vol-2", "snap-2") else [],
     template=lambda _: ("lt-1", DATA),
     profile=lambda name: (f"arn:aws:iam::123456789012:instance-profile/{name}", ["arn:aws:iam::123456789012:role/h"]),
     interface=lambda name: ["eni-1", "i-1"] if name == "eni-attach-1" else [],
@@ -218,6 +218,10 @@ def asked(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         ("TerminateInstances", {"InstanceIds": ["i-1"]}, {"instance/i-1"}),
         ("DescribeInstanceAttribute", {"InstanceId": "i-1", "Attribute": "disableApiStop"}, {"instance/i-1"}),
         ("DeleteTags", {"Resources": ["vol-1"], "Tags": [{"Key": "a"}]}, {"volume/vol-1"}),
+        ("DeleteVolume", {"VolumeId": "vol-1"}, {"volume/vol-1"}),
+        ("AuthorizeSecurityGroupEgress", {"GroupId": "sg-1", "IpPermissions": []}, {"security-group/sg-1"}),
+        ("RevokeSecurityGroupEgress", {"GroupId": "sg-1", "IpPermissions": []}, {"security-group/sg-1"}),
+        ("DeleteSecurityGroup", {"GroupId": "sg-1"}, {"security-group/sg-1"}),
     ],
 )
 def test_a_move_asks_about_all_that_it_moves(operation: str, parameters: Any, expected: set[str]) -> None:
@@ -261,6 +265,9 @@ LAUNCHING = [
 ]
 
 
+INTERFACE = ("network-interface", "security-group", "subnet")
+
+
 def test_a_launch_is_allowed_by_the_questions_that_it_asks() -> None:
     assert allows(LAUNCHING, "ec2", "RunInstances", **LAUNCH)
     assert allows(LAUNCHING, "ec2", "RunInstances", **LAUNCH, InstanceType="m6g.large")
@@ -276,6 +283,17 @@ def test_a_launch_is_refused_when_one_of_them_is_forgotten(forgotten: int) -> No
 )
 def test_a_launch_with_something_that_is_not_the_templates_is_refused(own: dict[str, Any]) -> None:
     assert not allows(LAUNCHING, "ec2", "RunInstances", **LAUNCH, **own)
+
+
+def test_what_the_request_names_in_an_interface_is_not_the_templates() -> None:
+    mine = {"NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": "subnet-1", "Groups": ["sg-2"]}]}
+    by_request = [allow("ec2:RunInstances", f"*:{kind}/*", **OF_THE_TEMPLATE) for kind in INTERFACE]
+
+    assert not allows(LAUNCHING, "ec2", "RunInstances", **LAUNCH, **mine)
+    assert allows([*LAUNCHING, *by_request], "ec2", "RunInstances", **LAUNCH, **mine)
+    for forgotten in range(len(by_request)):
+        fewer = by_request[:forgotten] + by_request[forgotten + 1 :]
+        assert not allows([*LAUNCHING, *fewer], "ec2", "RunInstances", **LAUNCH, **mine)
 
 
 def test_a_launch_without_a_template_is_refused() -> None:
@@ -323,6 +341,34 @@ def test_a_volume_that_is_restored_asks_about_its_snapshot_and_its_tags() -> Non
     assert found["snapshot/snap-1"] == {"aws:ResourceTag/watchkeeper:application": ["smallpayroll"]}
     assert found["volume/*"]["aws:RequestTag/watchkeeper:role"] == ["database"]
     assert found["ec2:CreateTags volume/*"]["ec2:CreateAction"] == ["CreateVolume"]
+
+
+def test_a_volume_of_a_snapshot_under_a_customers_key_asks_for_that_key() -> None:
+    plain = [allow("ec2:CreateVolume")]
+    by = {"StringEquals": {"kms:ViaService": "ec2.eu-central-1.amazonaws.com"}}
+    of_the_key = [
+        allow("kms:CreateGrant", KEY, **by, Bool={"kms:GrantIsForAWSResource": "true"}),
+        allow("kms:Decrypt", KEY, **by),
+        allow("kms:GenerateDataKeyWithoutPlaintext", KEY, **by),
+    ]
+    zone = {"AvailabilityZone": "eu-central-1a"}
+
+    assert allows(plain, "ec2", "CreateVolume", SnapshotId="snap-1", **zone)
+    assert allows([*plain, *of_the_key], "ec2", "CreateVolume", SnapshotId="snap-2", **zone)
+    for forgotten in range(len(of_the_key)):
+        fewer = of_the_key[:forgotten] + of_the_key[forgotten + 1 :]
+        assert not allows([*plain, *fewer], "ec2", "CreateVolume", SnapshotId="snap-2", **zone)
+
+
+def test_a_group_asks_about_its_network_and_what_it_will_be() -> None:
+    words = [{"ResourceType": "security-group", "Tags": [{"Key": "watchkeeper:role", "Value": "rehearsal"}]}]
+
+    found = asked("ec2", "CreateSecurityGroup", GroupName="r", VpcId="vpc-1", TagSpecifications=words)
+
+    assert set(found) == {"vpc/vpc-1", "security-group/*", "ec2:CreateTags security-group/*"}
+    assert found["security-group/*"]["aws:RequestTag/watchkeeper:role"] == ["rehearsal"]
+    assert found["ec2:CreateTags security-group/*"]["ec2:CreateAction"] == ["CreateSecurityGroup"]
+    assert "vpc/*" in asked("ec2", "CreateSecurityGroup", GroupName="r")
 
 
 RECORDS = "route53:ChangeResourceRecordSets"

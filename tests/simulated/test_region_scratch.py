@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from region import Lag, LostAnswer, Region, Simulated, Stuck, VolumeFails, hours, minutes
+from region.place import place
 from region.world import Group
 
 if TYPE_CHECKING:
@@ -170,19 +171,6 @@ class TestLaunches:
         host = launch(region, **from_it, NetworkInterfaces=mine)
         assert [one["GroupId"] for one in host["SecurityGroups"]] == [made]
 
-    def test_a_launch_leaves_its_template_as_it_was(self, region: Region) -> None:
-        made, where = group(region), subnet(region)["SubnetId"]
-        from_it = of_a_template(region, NetworkInterfaces=[{"DeviceIndex": 0, "SubnetId": where, "Groups": [made]}])
-
-        hosts = [launch(region, **from_it) for _ in range(2)]
-
-        (version,) = region.client("ec2").describe_launch_template_versions(
-            LaunchTemplateId=from_it["LaunchTemplate"]["LaunchTemplateId"], Versions=["$Default"]
-        )["LaunchTemplateVersions"]
-        (interface,) = version["LaunchTemplateData"]["NetworkInterfaces"]
-        assert set(interface) == {"DeviceIndex", "SubnetId", "Groups"}
-        assert len({one["PrivateIpAddress"] for one in hosts}) == 2
-
     def test_a_group_must_be_there_and_of_the_subnets_network(self, region: Region) -> None:
         ec2, where = region.client("ec2"), subnet(region)["SubnetId"]
         foreign = group(region, VpcId=ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"])
@@ -260,6 +248,7 @@ class TestVolumes:
 
         assert (copy["Size"], copy["Encrypted"], copy["KmsKeyId"], copy["SnapshotId"]) == (20, True, "arn:key", source)
         assert (copy["Iops"], copy["Throughput"]) == (3000, 125)
+        assert list(place(region.name).key(source)) == ["arn:key"]  # by which IAM is asked
         assert (larger["Size"], rekeyed["KmsKeyId"]) == (30, "arn:other")
         assert refusal(ec2.create_volume, AvailabilityZone=ZONE, SnapshotId=source, Size=19) == "InvalidParameterValue"
 

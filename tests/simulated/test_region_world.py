@@ -69,6 +69,29 @@ def test_two_runs_that_ended_alike_are_equal_whatever_ids_addresses_and_times_th
     assert dict(one.plain().volumes[1].tags) == {"host": "host 2", "replaced": "a time=host 1"}
 
 
+def named(seed: int) -> World:
+    """Two volumes and a group that name each other, the lowest id first, at one host in that order."""
+    with Region(Simulated(seed=seed), seed=seed) as region:
+        ec2, host = region.client("ec2"), launch(region)
+        region.run(region.quiet)
+        pair = sorted(ec2.create_volume(AvailabilityZone=ZONE, Size=8)["VolumeId"] for _ in range(2))
+        group = ec2.create_security_group(GroupName=f"for {pair[0]}", Description="d")["GroupId"]
+        tags = [{"Key": "volumes", "Value": " ".join(pair)}, {"Key": "group", "Value": group}]
+        ec2.create_tags(Resources=pair, Tags=tags)
+        for volume, device in zip(pair, ("/dev/sdf", "/dev/sdg"), strict=True):
+            ec2.attach_volume(VolumeId=volume, InstanceId=host, Device=device)
+        region.run(region.quiet)
+        return region.world()
+
+
+def test_neither_the_order_of_ids_nor_a_groups_id_tells_two_runs_apart() -> None:
+    ended = [named(seed).plain() for seed in range(8)]
+
+    assert len({one.volumes for one in ended}) == 1
+    assert dict(ended[0].volumes[-1].tags) == {"volumes": "volume 2 volume 3", "group": "group 1"}
+    assert {one.id for world in ended for one in world.groups} == {"group 1"}
+
+
 def test_two_runs_that_ended_otherwise_are_not(region: Region) -> None:
     before = move(region, 1)
     (moved,) = [one for one in before.volumes if dict(one.tags).get("host")]
@@ -85,7 +108,7 @@ def test_a_volume_has_all_its_attachments_and_their_states(region: Region, datab
 
     (volume,) = [volume for volume in region.world().volumes if volume.id == one.volumes[0]]
     assert volume.host == one.host
-    assert volume.attachments in ((Attachment(one.host, "/dev/sdf", state),) for state in ("detaching", "busy"))
+    assert volume.attachments in [(Attachment(one.host, "/dev/sdf", state),) for state in ("detaching", "busy")]
 
 
 def test_a_writer_is_a_host_whose_postgresql_takes_writes_with_its_volumes(
