@@ -128,6 +128,12 @@ def test_a_database_that_does_not_run_is_unmounted(db: Database) -> None:
     assert words(stopped) == expected
 
 
+def test_a_timeline_that_is_younger_than_the_latest_checkpoint_counts(db: Database) -> None:
+    db.host.call(f"runuser -u postgres -- touch {DATA}/pg_wal/0000000A.history")
+
+    assert words(stop(db))["timeline"] == 10
+
+
 def test_without_a_server_or_a_record_nobody_knows_the_timeline(stopped_db: Database) -> None:
     stopped = stop(stopped_db)
 
@@ -146,7 +152,7 @@ def test_mounts_on_mounts_go_before_what_they_lie_on(stopped_db: Database) -> No
     stopped = stop(stopped_db)
 
     assert stopped.code == 0, stopped
-    assert sorted(words(stopped)["unmounted"]) == ["/data", f"{DATA}/within", strange, "/srv/main"]
+    assert words(stopped)["unmounted"] == [f"{DATA}/within", strange, "/srv/main", "/data"]
     assert detach(stopped_db)
 
 
@@ -290,6 +296,25 @@ def test_killed_anywhere_and_sent_again_it_ends_the_same(spread_db: Database, tr
     assert detach(spread_db)
 
 
+@pytest.mark.parametrize(
+    ("steps", "broken"),
+    [
+        ("stop_server; clock", "stop_server; exit 9"),
+        ("remember; unmount", "remember; exit 9"),
+        ("remember; unmount", "remember; unmount; exit 9"),
+    ],
+)
+def test_a_stop_that_ended_after_any_step_is_carried_on(split_db: Database, steps: str, broken: str) -> None:
+    killed = stop(split_db, database.edited(STOP, steps, broken))
+    stopped = stop(split_db)
+
+    assert (killed.code, stopped.code) == (9, 0), (killed, stopped)
+    told = words(stopped)
+    assert (told["wasRunning"], told["timeline"], sorted(told["unmounted"])) == (True, 1, ["/data", "/wal"])
+    assert 0 < told["stopMs"] < 10_000
+    assert told["system"]
+
+
 def test_two_at_once_are_one(db: Database) -> None:
     begun = [InTheBackground(lambda: stop(db)) for _ in range(2)]
 
@@ -425,6 +450,8 @@ def test_under_systemd_its_unit_is_stopped_and_does_not_come_back(db: Database, 
     configure_cluster(db)
     assert starting.send(db, "record").code == 0
     moved = starting.move(db, under_systemd(db, new_host()))
+    always = f"/etc/systemd/system/{unit}.d/zz-always.conf"
+    moved.host.call(f"mkdir -p $(dirname {always}); printf '[Service]\nRestart=always\n' >{always}")
     assert starting.send(moved, "start").code == 0
     if state == "restarting":
         moved.host.call(f"kill -KILL {postmaster(moved)}")
