@@ -204,6 +204,7 @@ ASKED: Mapping[str, Question] = {
     "ec2:DetachVolume": _each("VolumeId", "InstanceId"),
     "ec2:ModifyInstanceAttribute": _modify_instance,
     "ec2:RevokeSecurityGroupEgress": _each("GroupId"),
+    "ec2:RevokeSecurityGroupIngress": _each("GroupId"),
     "ec2:RunInstances": run_instances,
     "ec2:StartInstances": _with_keys(
         _each("InstanceIds"), lambda place, given: [one for host in given["InstanceIds"] for one in place.volumes(host)]

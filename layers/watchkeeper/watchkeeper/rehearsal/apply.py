@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from watchkeeper import tags
 from watchkeeper.aws import groups, hosts, launches, notices, scratch, snapshots, starts, volumes
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from watchkeeper.rehearsal.scene import Scene
     from watchkeeper.rehearsal.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Writers:
@@ -67,14 +72,14 @@ def apply(read: Readers, write: Writers, settings: Settings, scene: Scene, actio
             return groups.delete(read.ec2, group)
         case Tell(key, subject, text):
             return notices.tell(write.logs_once, write.sns_once, settings.place, key, subject, text)
+        case Send():
+            return _send(write, action)
         case _:
-            _apply(read, write, scene, action)
+            _apply(read, scene, action, seen)
             return True
 
 
-def _apply(
-    read: Readers, write: Writers, scene: Scene, action: Narrow | LetGo | Copy | Send | Conclude | Terminate
-) -> None:
+def _apply(read: Readers, scene: Scene, action: Narrow | LetGo | Copy | Conclude | Terminate, seen: Seen) -> None:
     match action:
         case Narrow(group):
             groups.narrow(read.ec2, group, OUT)
@@ -83,14 +88,23 @@ def _apply(
         case Copy(rehearsal, member, kind, zone):
             words = _words(scene, rehearsal) | {tags.RESTORED_FROM: member.id}
             volumes.restore(read.ec2, member, zone, kind, words, volumes.token(member.id, zone, rehearsal.word))
-        case Send(host, document, command, parameters):
-            starts.send(write.ssm_once, [host], document, command, parameters)
+            seen.copied.setdefault(member.id, scene.now)
         case Conclude(of, words):
             snapshots.tag(read.ec2, [member.id for member in of.members], words)
         case Terminate(host):
             hosts.terminate(read.ec2, host)
         case _:
             assert_never(action)
+
+
+def _send(write: Writers, action: Send) -> bool:
+    """A host that SSM does not reach for a while is asked again by the next look."""
+    try:
+        starts.send(write.ssm_once, [action.host], action.document, action.command, action.parameters)
+    except (ClientError, BotoCoreError):
+        logger.warning("command not sent", extra={"instance_id": action.host, "step": action.command}, exc_info=True)
+        return False
+    return True
 
 
 def _words(scene: Scene, rehearsal: Rehearsal) -> dict[str, str]:
@@ -107,8 +121,7 @@ def _launch(read: Readers, write: Writers, settings: Settings, scene: Scene, act
     apart = Apart(action.group, settings.profile, USER_DATA)
     words = _words(scene, action.rehearsal)
     seen.failure = None
-    for number in range(len(action.template.types) + 1):
-        token = action.rehearsal.tokens[number]
+    for number, token in enumerate(action.rehearsal.tokens[: len(action.template.types) + 1]):
         wish = (number, token)
         made = scratch.run(write.ec2_once, action.template, action.network, apart, wish, words)
         if isinstance(made, Failure) and made.code == launches.OTHER_PARAMETERS:

@@ -33,7 +33,7 @@ def clean(scene: Scene, live: Rehearsal | None, *, is_ended: bool = False, with_
         *(_volume(scene, one, live, is_ended) for one in scene.volumes if _is_claimed(one.tags)),
     ]
     spared = None if with_group else live
-    return merge([*things, *(_group(scene, one, spared, merge(things)) for one in scene.groups)])
+    return merge([*things, *(_group(scene, one, spared, merge(things), is_ended) for one in scene.groups)])
 
 
 def merge(plans: Sequence[Plan]) -> Plan:
@@ -41,7 +41,9 @@ def merge(plans: Sequence[Plan]) -> Plan:
     return Plan(
         tuple(action for one in plans for action in one.actions),
         tuple(wait for one in plans for wait in one.waits),
+        next((one.trouble for one in plans if one.trouble), None),
         left=tuple(left for one in plans for left in one.left),
+        strange=tuple(strange for one in plans for strange in one.strange),
     )
 
 
@@ -51,7 +53,7 @@ def retire(scene: Scene, host: Host) -> Plan:
         return Plan(waits=(f"{host.id} is terminated",) if host.state == "shutting-down" else ())
     own = [one.id for one in scene.disks(host)]
     if strange := sorted(set(host.dying) - set(own)):
-        return Plan(left=(f"{host.id}: {', '.join(strange)} would be deleted with it, and no rehearsal made it",))
+        return Plan(strange=(f"{host.id}: {', '.join(strange)} would be deleted with it, and no rehearsal made it",))
     end = Terminate(host.id, "its rehearsal is over")
     return Plan((*let_go(scene, host), end), (f"{host.id} is terminated",))
 
@@ -65,8 +67,10 @@ def let_go(scene: Scene, host: Host) -> tuple[Action, ...]:
 def _host(scene: Scene, host: Host, live: Rehearsal | None, is_ended: bool) -> Plan:
     if host.state == "terminated" or not _is_over(scene, host.tags, live, is_ended, host.launched):
         return Plan()
-    if left := _left(host.id, host.tags) or ("" if scene.is_ours(host) else f"{host.id}: no rehearsal launched it"):
-        return Plan(left=(left,))
+    if left := _left(host.id, host.tags):
+        return left
+    if not scene.is_ours(host):
+        return Plan(strange=(f"{host.id}: no rehearsal launched it",))
     return retire(scene, host)
 
 
@@ -74,11 +78,11 @@ def _volume(scene: Scene, volume: Volume, live: Rehearsal | None, is_ended: bool
     if not _is_over(scene, volume.tags, live, is_ended, volume.created):
         return Plan()
     if left := _left(volume.id, volume.tags):
-        return Plan(left=(left,))
+        return left
     if volume.attachment:
         return _held(scene, volume.id, volume.attachment.host, live, is_ended)
     if not scene.is_copy(volume):
-        return Plan(left=(f"{volume.id}: it was not made of one of our snapshots, or was a database's",))
+        return Plan(strange=(f"{volume.id}: it was not made of one of our snapshots, or was a database's",))
     if volume.state not in FREE:
         return Plan(waits=(f"{volume.id} can be deleted",))
     return Plan((DeleteVolume(volume.id, "its rehearsal is over"),), (f"{volume.id} is deleted",))
@@ -89,18 +93,21 @@ def _held(scene: Scene, volume: str, holder: str, live: Rehearsal | None, is_end
     host = next((one for one in scene.hosts if one.id == holder and scene.is_ours(one)), None)
     if host and (host.state in GONE or _host(scene, host, live, is_ended).waits):
         return Plan(waits=(f"{volume} leaves {holder}",))
-    return Plan(left=(f"{volume}: {holder} holds it, which is not to be ended",))
+    kept = f"{volume}: {holder} holds it, which is not to be ended"
+    return Plan(left=(kept,)) if host else Plan(strange=(kept,))
 
 
-def _group(scene: Scene, group: Group, live: Rehearsal | None, others: Plan) -> Plan:
+def _group(scene: Scene, group: Group, live: Rehearsal | None, others: Plan, is_ended: bool) -> Plan:
     """The group is the last: what is there still of its rehearsal is found by it."""
     of = Rehearsal.of(group.tags)
-    if of is not None and of == live:
+    if of is None or group.name != scene.name:
+        return Plan(strange=(f"{group.id}: no rehearsal made it",))
+    if of == live or not (is_ended or scene.is_past(of) or scene.has_outcome(of)):
         return Plan()
-    if left := _left(group.id, group.tags) or ("" if of and group.name == scene.name else f"{group.id}: not ours"):
-        return Plan(left=(left,))
+    if left := _left(group.id, group.tags):
+        return left
     hosts = [one.id for one in scene.hosts if Rehearsal.of(one.tags) == of and one.state != "terminated"]
-    if hosts or (of and scene.copies(of)):
+    if hosts or scene.copies(of):
         used = f"{group.id} is used by nothing"
         return Plan(left=(f"{group.id}: it is used",)) if others.is_empty else Plan(waits=(used,))
     return Plan((DeleteGroup(group.id, "its rehearsal is over"),), (f"{group.id} is deleted",))
@@ -124,5 +131,5 @@ def _is_claimed(words: Mapping[str, str]) -> bool:
     return words.get(tags.ROLE) == tags.REHEARSAL
 
 
-def _left(name: str, words: Mapping[str, str]) -> str:
-    return f"{name}: paused: {words[tags.PAUSED]}" if tags.PAUSED in words else ""
+def _left(name: str, words: Mapping[str, str]) -> Plan | None:
+    return Plan(left=(f"{name}: paused: {words[tags.PAUSED]}",)) if tags.PAUSED in words else None

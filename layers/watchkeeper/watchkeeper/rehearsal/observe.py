@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from watchkeeper import tags
 from watchkeeper.aws import agents, groups, hosts, launches, scratch, snapshots, starts, volumes
-from watchkeeper.rehearsal.scene import NOWHERE, Details, Scene
+from watchkeeper.rehearsal.scene import NOWHERE, YOUNG, Details, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,6 +52,7 @@ class Seen:
     network: Network | None = None
     failure: Failure | None = None
     launched: dict[str, Host] = field(default_factory=dict)
+    copied: dict[str, datetime] = field(default_factory=dict)
 
 
 def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: datetime) -> tuple[Scene, ...]:
@@ -85,7 +86,9 @@ def observe(read: Readers, settings: Settings, name: str, now: datetime, seen: S
     scene = replace(scene, hosts=(*scene.hosts, *launched), forced_at=seen.forced_at)
     if seen.network is None and len(scene.launches) == 1:
         seen.network = scratch.find_network(read.ec2, scene.launches[0])
-    details = Details(seen.network or NOWHERE, failure=seen.failure)
+    made = {one.snapshot for one in scene.volumes}
+    vanished = [one for one, at in seen.copied.items() if one not in made and now - at >= YOUNG]
+    details = Details(seen.network or NOWHERE, failure=seen.failure, vanished=tuple(sorted(vanished)))
     return replace(scene, details=_ask(read, settings, scene, details))
 
 

@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from watchkeeper.rehearsal.settings import Settings
 
 
+# A set that failed is followed by another in the next hour's look, and not in the same one.
+REST = timedelta(minutes=30)
+
 BEGINS = "a rehearsal begins"
 
 
 def plan(scene: Scene, settings: Settings) -> Plan:
     """What to do now; without details only whether anything is. Telling of what prevents it is part of it."""
     found = _plan(scene, settings)
-    told = (*([telling.hindered(scene, found.trouble)] if found.trouble else []), *telling.stalled(scene))
+    told = (
+        *([telling.hindered(scene, found.trouble)] if found.trouble and found.trouble.is_told else []),
+        *telling.stalled(scene),
+    )
     return replace(found, actions=(*found.actions, *told))
 
 
@@ -37,12 +43,10 @@ def _plan(scene: Scene, settings: Settings) -> Plan:
         return replace(found, actions=(*told, *found.actions))
     over = cleanup.clean(scene, live)
     if live and of:
-        found = steps.step(scene, settings, live, of)
-        both = cleanup.merge([over, found])
-        return replace(both, trouble=found.trouble)
+        return cleanup.merge([over, steps.step(scene, settings, live, of)])
     if not over.is_empty:
         return replace(over, trouble=_late(scene))
-    return replace(_begin(scene, settings), left=over.left)
+    return replace(_begin(scene, settings), left=over.left, strange=over.strange)
 
 
 def _late(scene: Scene) -> Trouble | None:
@@ -69,13 +73,13 @@ def _begin(scene: Scene, settings: Settings) -> Plan:
     of = proofs.choose(scene.sets, scene.now, is_forced=scene.forced_at is not None)
     if of is None:
         return Plan(why="no finished application set is there that did not fail of late")
+    why = f"the set of {stamp(of.started)} is to be proven"
     if scene.details is None:
-        return Plan(waits=(BEGINS,))
+        return Plan(waits=(BEGINS,), why=why)
     if trouble := steps.obstacle(scene.details.network):
         return Plan(trouble=trouble)
     rehearsal = Rehearsal(of.id, scene.now.replace(microsecond=0))
-    begin = Begin(rehearsal, scene.details.network.vpc, f"the set of {stamp(of.started)} is to be proven")
-    return Plan((begin,), (BEGINS,))
+    return Plan((Begin(rehearsal, scene.details.network.vpc, why),), (BEGINS,), why=why)
 
 
 def _why_not(scene: Scene, settings: Settings) -> str:
@@ -88,6 +92,9 @@ def _why_not(scene: Scene, settings: Settings) -> str:
     if not proofs.is_due(scene.sets, settings.every, scene.now, scene.forced_at):
         last = proofs.newest(scene.sets, scene.now)
         return f"proven at {stamp(last)}" if last else "its rehearsal has an outcome"
+    failed = max(filter(None, map(proofs.failed_at, scene.sets)), default=None)
+    if failed and scene.now - failed < REST and scene.forced_at is None:
+        return f"a set failed at {stamp(failed)}, and the next look tries another"
     return ""
 
 

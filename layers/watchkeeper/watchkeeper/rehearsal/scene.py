@@ -34,7 +34,7 @@ LONGEST = timedelta(hours=6)
 USER_DATA = f"#!/bin/sh\nshutdown -h +{int(LONGEST / timedelta(minutes=1))}\n"
 
 # What EC2 has just made it may not show for a while, and then whatever belongs to it looks left over.
-YOUNG = timedelta(minutes=15)
+YOUNG = timedelta(minutes=5)
 
 # An agent needs HTTPS alone, and what resolves names, tells the time and gives a role no group holds up:
 # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-security-groups.html
@@ -80,7 +80,8 @@ class Rehearsal:
 class Details:
     """What is read of one application alone: where its template launches, and what its scratch host said.
 
-    `failure` is what RunInstances answered in this look in place of a host.
+    `failure` is what RunInstances answered in this look in place of a host. Of the snapshots `vanished` copies were made
+    in it that are not there.
     """
 
     network: Network = NOWHERE
@@ -88,6 +89,7 @@ class Details:
     starts: tuple[Start, ...] = ()
     checks: tuple[Start, ...] = ()
     failure: Failure | None = None
+    vanished: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

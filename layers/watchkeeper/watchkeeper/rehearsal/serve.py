@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -11,7 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from watchkeeper import applications, loop
 from watchkeeper.errors import Refused
 from watchkeeper.rehearsal import telling
-from watchkeeper.rehearsal.actions import Conclude, Tell, describe
+from watchkeeper.rehearsal.actions import Conclude, DeleteGroup, DeleteVolume, LetGo, Send, Tell, Terminate, describe
 from watchkeeper.rehearsal.apply import apply
 from watchkeeper.rehearsal.observe import Seen, observe, observe_all
 from watchkeeper.rehearsal.plan import BEGINS, age_days, plan
@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Between two observations that found nothing to do: launching takes a minute, checking may take hours.
-PAUSE_SECONDS = 5.0
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 30.0
 
 # Hosts of rehearsals take room in the account's quota, which a replacement of production may need: so many at once.
 MOST_AT_ONCE = 10
+
+
+ENDS = (LetGo, Terminate, DeleteVolume, DeleteGroup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +89,24 @@ def serve(clients: Clients, settings: Settings, look: Look, seconds: float) -> R
 
 def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> Report:
     began = now()
-    fleet = observe_all(clients.read, settings, settings.watched, began)
+    forced_at = look.time if look.force else None
+    found = observe_all(clients.read, settings, settings.watched, began)
+    fleet = [replace(one, forced_at=forced_at) for one in found]
     plans = {scene.application: plan(scene, settings) for scene in fleet}
     if look.dry_run:
         return Report({"plan": [{"application": name, **_described(found)} for name, found in plans.items()]})
     work, late = _share_out(fleet, plans)
     handed = applications.hand_on(clients.functions, settings.function, look, work) if len(work) > 1 else []
-    left = seconds - (now() - began).total_seconds()
-    report = _report(*(_attend(clients, settings, look, name, left) for name in work if not handed))
+    rest = seconds - (now() - began).total_seconds()
+    report = _report(*(_attend(clients, settings, look, name, rest) for name in work if not handed))
     attended = report.answer if isinstance(report.answer, dict) else {}
     age = max(map(age_days, fleet), default=0.0)
     # In days, for which CloudWatch has no unit, so that an alarm's threshold is the parameter that people set.
     metrics = (*report.metrics, Metric("NewestProofAgeDays", age, MetricUnit.NoUnit))
-    answer = {"looked_at": len(fleet), "handed_on": handed, "later": late, **attended}
-    return Report(answer, metrics, report.errors)
+    left = [one for plan in plans.values() for one in plan.left]
+    answer = {"looked_at": len(fleet), "handed_on": handed, "later": late, "left": left, **attended}
+    strange = [one for name, plan in plans.items() if name not in work or handed for one in plan.strange]
+    return Report(answer, metrics, (*report.errors, *map(_contradiction, strange)))
 
 
 def _share_out(fleet: Sequence[Scene], plans: dict[str, Plan]) -> tuple[list[str], list[str]]:
@@ -113,7 +120,7 @@ def _share_out(fleet: Sequence[Scene], plans: dict[str, Plan]) -> tuple[list[str
 
 def _attend(clients: Clients, settings: Settings, look: Look, name: str, seconds: float) -> Attended:
     """Looks and acts until nothing is left to do or wait for, or the time is over."""
-    began = now()
+    began = last = now()
     attended = Attended(name, seen=Seen(look.time if look.force else None))
     while True:
         try:
@@ -122,11 +129,14 @@ def _attend(clients: Clients, settings: Settings, look: Look, name: str, seconds
                 return attended
         except Exception as error:  # one call that failed does not end a look; the last one's failure is raised
             acted, attended.error = False, error
-        if (now() - began).total_seconds() + PAUSE_SECONDS > seconds:
+        last = now() if acted else last
+        idle = (now() - last).total_seconds()
+        pause = 0 if acted else min(LONGEST_PAUSE_SECONDS, max(PAUSE_SECONDS, idle / 4))
+        if (now() - began).total_seconds() + pause > seconds:
             return attended
         if attended.error:
             logger.warning("look interrupted", extra={"application": name}, exc_info=attended.error)
-        loop.pause(0 if acted else PAUSE_SECONDS)
+        loop.pause(pause)
 
 
 def _try(clients: Clients, settings: Settings, look: Look, attended: Attended) -> bool | None:
@@ -148,10 +158,18 @@ def _act(clients: Clients, settings: Settings, scene: Scene, found: Plan, attend
         if isinstance(action, Tell):
             _tell(clients, settings, scene, action, attended)
             continue
-        if not apply(clients.read, clients.write, settings, scene, action, attended.seen):
+        try:
+            is_done = apply(clients.read, clients.write, settings, scene, action, attended.seen)
+        except Exception as error:
+            if not isinstance(action, ENDS):
+                raise
+            attended.error, is_done = error, False
+        if not is_done and isinstance(action, ENDS):
+            continue  # each of them costs money, so that none waits for another
+        if not is_done:
             break
         done = describe(action)
-        acted = acted or done not in attended.did
+        acted = acted or (done not in attended.did and not isinstance(action, Send))  # SSM shows it in a moment
         attended.did.append(done)
         if isinstance(action, Conclude):
             attended.metrics += _proven(scene, action)
@@ -192,11 +210,23 @@ def _described(found: Plan) -> dict[str, Any]:
         **({"why": found.why} if found.why else {}),
         **({"not_rehearsed": {found.trouble.name: found.trouble.sentence}} if found.trouble else {}),
         **({"left": list(found.left)} if found.left else {}),
+        **({"not_ours": list(found.strange)} if found.strange else {}),
     }
+
+
+def _errors(one: Attended) -> list[Exception]:
+    strange = one.found.strange if one.found else ()
+    return [*([one.error] if one.error else []), *one.unheard, *map(_contradiction, strange)]
+
+
+def _contradiction(strange: str) -> Exception:
+    return Refused(
+        f"Tagged as a rehearsal's, and left as it is: {strange}. Remove its tag watchkeeper:role, or the thing."
+    )
 
 
 def _report(*attended: Attended) -> Report:
     troubles = [Metric("RehearsalsNotRun") for one in attended if one.found and one.found.trouble]
-    errors = [error for one in attended for error in (*([one.error] if one.error else []), *one.unheard)]
+    errors = [error for one in attended for error in _errors(one)]
     metrics = (*(metric for one in attended for metric in one.metrics), *troubles)
     return Report({"applications": [one.answer() for one in attended]}, metrics, tuple(errors))

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # From running to an agent that answers it takes some ten to thirty seconds; an image that has much to do, minutes.
 NO_AGENT = timedelta(minutes=15)
 
+# TerminateInstances, and its own clock; https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+BY_SOMEBODY = ("Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown")
+
 # EC2 recommends these names for EBS, and on Nitro they are only asked for:
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html
 DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
@@ -78,7 +81,8 @@ def obstacle(network: Network) -> Trouble | None:
 
 def _launch(scene: Scene, details: Details, live: Rehearsal, group: Group, before: list[Host]) -> Plan:
     if before:
-        return _end(scene, live, _gone(f"{before[0].id} is {before[0].state} ({before[0].reason})"))
+        ended = f"{before[0].id} is {before[0].state} ({before[0].reason})"
+        return _end(scene, live, _gone(ended, is_told=before[0].reason not in BY_SOMEBODY))
     if trouble := obstacle(details.network) or _refusal(details.failure):
         return _end(scene, live, trouble)
     launch = Launch(live, scene.launches[0], details.network, group.id, "the set is restored beside production")
@@ -92,12 +96,13 @@ def _refusal(failure: Failure | None) -> Trouble | None:
     if failure.is_capacity:
         return Trouble("no-capacity", f"No scratch host is to be had now: {failure.message}")
     if failure.code == launches.OF_A_TERMINATED:
-        return _gone("what RunInstances made is terminated")
+        return _gone("what RunInstances made is terminated", is_told=False)
     return Trouble("launch-refused", f"The scratch host cannot be launched: {failure.code}: {failure.message}")
 
 
-def _gone(what: str) -> Trouble:
-    return Trouble("host-gone", f"The scratch host is gone before anything came of it: {what}.")
+def _gone(what: str, *, is_told: bool) -> Trouble:
+    """That it was ended, by whom that was, is no news: what it was ended for was told."""
+    return Trouble("host-gone", f"The scratch host is gone before anything came of it: {what}.", is_told)
 
 
 def _end(scene: Scene, live: Rehearsal, trouble: Trouble) -> Plan:
@@ -149,6 +154,12 @@ def _copy(scene: Scene, live: Rehearsal, of: SnapshotSet, host: Host, made: list
             f"SSM and the network's own name server, and nothing else is let out."
         )
         return _end(scene, live, Trouble("no-agent", sentence))
+    if vanished := scene.details.vanished:
+        sentence = (
+            f"The copies of {', '.join(vanished)} were made, and are not there: EC2 does so where a key may not be used. "
+            f"See the stack's parameter KeyArns."
+        )
+        return _end(scene, live, Trouble("copy-unusable", sentence))
     there = {one.snapshot for one in made}
     missing = [
         Copy(live, member, kind, host.zone, "a set is restored whole")

@@ -36,9 +36,9 @@ def failed(scene: Scene, live: Rehearsal, of: SnapshotSet) -> Tell:
 
 
 def hindered(scene: Scene, trouble: Trouble) -> Tell:
-    """The notice that no rehearsal can be had: the first reason of a day, of which others may follow."""
+    """The notice that no rehearsal can be had, once a day for each reason."""
     text = f"{scene.application}: {trouble.sentence} Nothing is said of its sets; it is tried again by itself."
-    key = f"{scene.application}.not-rehearsed.{scene.now:%Y-%m-%d}"
+    key = f"{scene.application}.not-rehearsed.{trouble.name}.{scene.now:%Y-%m-%d}"
     subject = f"Watchkeeper: no rehearsal for {scene.application} ({trouble.name})"
     return Tell(key, subject, text, trouble.name)
 

@@ -11,17 +11,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why nothing can be said of the set: the circumstances, by name and in a sentence."""
+    """Why nothing can be said of the set: the circumstances, by name and in a sentence; told, if that is news."""
 
     name: str
     sentence: str
+    is_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is done now, what is waited for, and what prevents the rehearsal; `why` nothing is to be done.
 
-    `left` are things that call themselves a rehearsal's and are not touched.
+    `left` are things of rehearsals that somebody paused; `strange` those that only call themselves a rehearsal's.
     """
 
     actions: tuple[Action, ...] = ()
@@ -29,6 +30,7 @@ class Plan:
     trouble: Trouble | None = None
     why: str = ""
     left: tuple[str, ...] = ()
+    strange: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
