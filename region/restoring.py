@@ -38,7 +38,7 @@ class Restoring:
     def role(self, parameters: Mapping[str, str]) -> Role | None:
         """What plays the document that has these parameters; None: it is none of these."""
         if "places" in parameters:
-            return lambda command: self._enter(command, self._mount)
+            return self._mount
         if "queries" in parameters:
             return self._check
         if "volumeIds" in parameters and "command" not in parameters:
@@ -104,13 +104,13 @@ class Restoring:
         wanted = dict(zip(command.volumes, places, strict=False))
         away = [volume for volume in wanted if volume not in host.volumes]
         if len(places) != len(command.volumes):
-            self._end(command, UNFIT, f"{len(places)} places are named for {len(command.volumes)} volumes.")
+            command.answer(UNFIT, f"{len(places)} places are named for {len(command.volumes)} volumes.")
         elif away and patience > 0:
             command.later(self.clock, 1, lambda: self._mount(command, patience - 1))
         elif away:
-            self._end(command, FAILED, f"{' '.join(away)} is not attached to this host; nothing was mounted.")
+            command.answer(FAILED, f"{' '.join(away)} is not attached to this host; nothing was changed.")
         elif unfit := self._find_unfit(command, wanted):
-            self._end(command, *unfit)
+            command.answer(*unfit)
         else:
             self._after(UNMOUNTED, command, lambda: self._put(command, wanted))
 
@@ -119,7 +119,7 @@ class Restoring:
         for volume, place in wanted.items():
             disk, at = self._disk(volume), host.places.get(volume)
             if not disk.mountable:
-                return DAMAGED, f"{volume} cannot be mounted: {disk.damage}"
+                return FAILED, f"{volume} cannot be mounted: {disk.damage}"
             if at != place and (at or volume in host.mounted):
                 return UNFIT, f"{volume} is mounted at {at or 'the place of a database'}."
             if at is None and (place in host.occupied or place in host.places.values()):
@@ -133,15 +133,17 @@ class Restoring:
         host.places |= wanted
         host.mounted |= wanted.keys()
         found = [{"volume": one, "path": path, "uuid": self._disk(one).uuid} for one, path in wanted.items()]
-        self._end(command, 0, mounted=found)
+        command.answer(0, mounted=found)
 
     # check_database
 
     def _check(self, command: Command) -> None:
         """A check goes on by itself; asked again for the same, one waits on for the same."""
         host, volumes, now = command.host, frozenset(command.volumes), self.clock.now()
+        if host.postgres and volumes & host.served:
+            return command.answer(UNFIT, "PostgreSQL is not isolated, and nothing is checked where others are served.")
         if not host.postgres or not volumes <= host.isolated or now < host.ready:
-            return command.answer(FAILED, f"No isolated PostgreSQL answers on {' '.join(command.volumes)}.")
+            return command.answer(FAILED, f"No PostgreSQL runs on {' '.join(command.volumes)}.")
         if not host.amcheck:
             return command.answer(UNFIT, "pg_amcheck is not installed: it is in postgresql-16 or postgresql16-contrib.")
         run = volumes, command.parameters["queries"]
@@ -152,14 +154,16 @@ class Restoring:
         left, patience = host.checks[run] - now, float(command.parameters.get("waitSeconds", "45"))
         if left <= patience:
             return command.later(self.clock, max(0.0, left), lambda: self._conclude(command))
-        return command.later(self.clock, patience, lambda: command.answer(RECOVERING, "The check is at it."))
+        return command.later(
+            self.clock, patience, lambda: command.answer(RECOVERING, "The check goes on.", checking=True)
+        )
 
     def _conclude(self, command: Command) -> None:
         damaged = [disk.damage for disk in map(self._disk, command.volumes) if disk.damage]
         if complaint := command.host.check_fails or " ".join(damaged[:1]):
             command.answer(DAMAGED, complaint)
         else:
-            command.answer(0, amcheckMs=2000, sqlMs=100, databases=["postgres"])
+            command.answer(0, amcheckMs=2000, sqlMs=100, databases=1)
 
     def _disk(self, volume: str) -> Disk:
         return self._servers.disks[volume]
