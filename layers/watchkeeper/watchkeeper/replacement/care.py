@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
-from watchkeeper import loop
+from watchkeeper import loop, tags
 from watchkeeper.aws import agents, alarms, starts
 from watchkeeper.replacement.scene import GONE, retired_at
 from watchkeeper.runtime import Metric, now
@@ -42,9 +42,12 @@ MOST_ALARMS = 50
 def keep_alarms(read: Readers, settings: Settings, fleet: Sequence[Scene]) -> dict[str, list[str]]:
     """One alarm for each settled host that exists, none for any other instance; the instances of both changes.
 
+    A host that a restore is at keeps its own, though it has no database for a moment.
     So many new ones at most; the next look makes the rest. Raises what CloudWatch answers.
     """
     hosting = {one.home: one.hosts.get(one.home) for one in fleet if one.volumes}
+    every = (host for one in fleet for host in one.hosts.values())
+    hosting |= {one.id: one for one in every if tags.is_restoring(one.tags.get(tags.PAUSED, ""))}
     wanted = {name for name, host in hosting.items() if host and host.state not in GONE}
     known = alarms.find(read.cloudwatch, settings.alarm_prefix)
     made, gone = sorted(wanted - set(known))[:MOST_ALARMS], sorted(set(known) - wanted)

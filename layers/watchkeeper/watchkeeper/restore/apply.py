@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
     from watchkeeper.restore.actions import Action
-    from watchkeeper.restore.observe import Readers, Seen
+    from watchkeeper.restore.observe import Seen
     from watchkeeper.restore.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Writers:
     functions: LambdaClient
 
 
-def apply(read: Readers, write: Writers, settings: Settings, name: str, action: Action, seen: Seen) -> bool:
+def apply(write: Writers, settings: Settings, name: str, action: Action, seen: Seen) -> bool:
     """Does one thing. False if somebody else was there before: look again before the rest. Raises what AWS answers."""
     match action:
         case Tag(ids, words):
@@ -48,7 +48,7 @@ def apply(read: Readers, write: Writers, settings: Settings, name: str, action: 
         case Protect(run):
             _protect(write, settings, name, run, seen)
         case Make():
-            _make(read, name, action, seen)
+            _make(write, name, action, seen)
         case Send(host, command, parameters):
             starts.send(write.ssm_once, [host], _document(settings, action), command, parameters)
         case Detach(volume, host):
@@ -80,9 +80,9 @@ def _protect(write: Writers, settings: Settings, name: str, run: str, seen: Seen
     logger.info("protective set asked for", extra={"run_id": run})
 
 
-def _make(read: Readers, name: str, action: Make, seen: Seen) -> None:
-    seen.made = seen.made or now()
+def _make(write: Writers, name: str, action: Make, seen: Seen) -> None:
     for member, kind in zip(action.set.members, copies.types(action.set), strict=True):
         words = {**copies.words(name, member, tags.RESTORED), **action.words}
         token = volumes.token(member.id, action.zone, action.at)
-        volumes.restore(read.ec2, member, action.zone, kind, words, token)
+        volumes.restore(write.ec2_once, member, action.zone, kind, words, token)
+    seen.made = seen.made or now()

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.restore.scene import Scene
 
-# A restore that has ended is not begun again by the same event, which Lambda may deliver twice, for so long.
-ENDED = timedelta(hours=1)
+# A restore that has ended is not begun again by the same event, which Lambda may deliver twice, for so long; where a
+# person insists, for as long as Lambda's own retries take.
+ENDED, FORCED = timedelta(hours=1), timedelta(minutes=5)
 
 
 def begin(scene: Scene, *, is_undo: bool) -> Plan:
@@ -80,12 +81,12 @@ def members(scene: Scene, one: Volume) -> tuple[Volume, ...] | str:
     return found
 
 
-def ended(scene: Scene) -> Operation | None:
-    """The operation that put in the volumes of the database an hour ago or less; None if none did."""
+def ended(scene: Scene, within: timedelta = ENDED) -> Operation | None:
+    """The operation that put in the volumes of the database so long ago or less; None if none did."""
     operations = {came(one) for one in scene.present}
     found = operations.pop() if len(operations) == 1 else None
     since = [one.attachment.since for one in scene.present if one.attachment and one.attachment.since]
-    if found is None or not since or ago(scene, max(since)) > ENDED or ago(scene, found.since) > 3 * ENDED:
+    if found is None or not since or ago(scene, max(since)) > within or ago(scene, found.since) > 3 * ENDED:
         return None  # a host may have been replaced since
     return found
 

@@ -47,6 +47,7 @@ class Seen:
     worked: Operation | None = None
     chosen: SnapshotSet | None = None
     made: datetime | None = None
+    turned: datetime | None = None
     protected: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
 
@@ -81,6 +82,7 @@ def observe(read: Readers, settings: Settings, name: str, wish: Wish, now: datet
         began=seen.began,
         worked=seen.worked,
         made=seen.made,
+        turned=seen.turned,
     )
     if (operation is None and not wish.is_undo) or wish.into != "database":
         seen.chosen = seen.chosen or choice.choose(taken, wish, name, now)

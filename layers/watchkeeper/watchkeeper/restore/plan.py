@@ -54,16 +54,16 @@ def plan(scene: Scene, wish: Wish, look: Look, settings: Settings) -> Plan:
 
 def _begin(scene: Scene, wish: Wish, look: Look) -> Plan:
     """A look that was delivered twice, or killed after its last write, finds that it has ended."""
-    over = begin.ended(scene)
-    if over and over == scene.worked:
+    if scene.worked and scene.worked == begin.ended(scene):
         return Plan(step=len(STEPS), is_done=True)
     if scene.worked:
         return Plan(refusal=f"Somebody else has ended {scene.worked.word!r} meanwhile, without a restore.")
+    over = begin.ended(scene, begin.FORCED if look.force else begin.ENDED)
     is_meant = over is not None and (
         over.is_undo == wish.is_undo
         and (wish.is_undo or any(choice.fits(wish, one) for one in scene.sets if one.id == over.set))
     )
-    if over and is_meant and (not look.force or over.since >= look.time):
+    if is_meant:
         return Plan(step=len(STEPS), is_done=True)
     return begin.begin(scene, is_undo=wish.is_undo)
 
@@ -113,7 +113,7 @@ def _carry_on(scene: Scene, operation: Operation, look: Look, settings: Settings
         return _without_host(scene, operation)
     if host.state != "running":
         return Plan(waits=(f"{host.id} is {host.state}",))
-    if operation.is_undo and ago(scene, scene.began) < ON_ITS_WAY:
+    if scene.turned and ago(scene, scene.turned) < ON_ITS_WAY:
         return Plan(waits=("what was asked of AWS before is done",))
     if host.id not in scene.reached:
         return _without_agent(scene, host.id)

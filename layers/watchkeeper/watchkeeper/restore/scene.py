@@ -76,7 +76,7 @@ class Scene:
     `snapshots` are all that were read, `set` is the one that is restored. `sent_out` are the commands for the volumes
     that leave, `sent_in` those for the ones that come; `reached` the instances whose agent answers. `launch_zone` is
     that of the launch template's subnet. `began` is when this look began, `worked` the operation that it was at, `made`
-    when it first asked for volumes.
+    when it first asked for volumes, `turned` when it turned a restore round.
     """
 
     application: str
@@ -95,6 +95,7 @@ class Scene:
     began: datetime | None = None
     worked: Operation | None = None
     made: datetime | None = None
+    turned: datetime | None = None
 
     def of_role(self, role: str) -> tuple[Volume, ...]:
         """The volumes that have this role."""

@@ -70,6 +70,8 @@ def _look(clients: Clients, settings: Settings, look: Look, wish: Wish, seen: Se
     name = str(look.application)
     scene = observe(clients.read, settings, name, wish, now(), seen)
     seen.worked = scene.operation or seen.worked
+    if wish.is_undo and scene.operation and not scene.operation.is_undo:
+        seen.turned = scene.now
     if not scene.volumes and not scene.hosts and not scene.snapshots:
         there = volumes.find(clients.read.ec2, settings.watched)
         applications.refuse_unknown(look, (), [one.application for one in there])
@@ -81,7 +83,7 @@ def _look(clients: Clients, settings: Settings, look: Look, wish: Wish, seen: Se
 def _act(clients: Clients, settings: Settings, name: str, found: Plan, seen: Seen) -> bool:
     """Does what makes sense now, in order, until something has to be looked at again. Raises Refused if it is over."""
     for action in found.actions:
-        if not apply(clients.read, clients.write, settings, name, action, seen):
+        if not apply(clients.write, settings, name, action, seen):
             return False
     if found.refusal:
         raise Refused(found.refusal)
