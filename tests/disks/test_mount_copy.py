@@ -24,6 +24,7 @@ from tests.disks.test_prepare_volume import dos, lvm
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from region.disks import Disks
     from region.disks.instance import Instance
     from region.machines import Outcome
 
@@ -53,8 +54,7 @@ def mount_and_kill(copy: Database, place: str, seconds: float, due: Callable[[],
 
 
 def beside(db: Database) -> Database:
-    """A copy of a running database on the very host, whose kernel refuses a second file system of the same UUID."""
-    db.host.call("rm /sbin/mount.xfs")
+    """A copy of a database on the very host."""
     return starting.restore(db, db.host)
 
 
@@ -79,6 +79,14 @@ def md() -> bytes:
     words[0], words[1], words[36] = 0xA92B4EFC, 1, 8  # magic, version, and where it lies: sector 8
     words[54] = sum(words)  # its checksum
     return b"".join(word.to_bytes(4, "little") for word in words)
+
+
+@pytest.fixture
+def stopped_db(machines: Disks, made: str, new_host: NewHost) -> Database:
+    """A database on a host whose kernel refuses, as every real one does, a second file system of the same UUID."""
+    host = new_host()
+    host.call("rm /sbin/mount.xfs")
+    return database.make(machines, host, made)
 
 
 @pytest.fixture
