@@ -36,10 +36,10 @@ def send(db: Database, command: str, document: Mapping[str, Any] = START, **para
     return agent.run(db.host, document, {"command": command, "volumeIds": " ".join(db.volumes), **parameters})
 
 
-def send_and_kill(db: Database, seconds: float, **parameters: str) -> None:
-    """Run `start`, and kill all of its group after so many seconds, as the agent does with what is over its time."""
+def send_and_kill(db: Database, seconds: float, document: Mapping[str, Any] = START, **parameters: str) -> None:
+    """Run `start`, or another document, and kill its whole group after so many seconds, as the agent does with late ones."""
     given = {"command": "start", "volumeIds": " ".join(db.volumes), **parameters}
-    (script,) = agent.inputs(START, START["mainSteps"][0], given)["runCommand"]
+    (script,) = agent.inputs(document, document["mainSteps"][0], given)["runCommand"]
     db.host.path("/srv/start.sh").write_text(script)
     started = db.host.popen(
         "bash", "/srv/start.sh", env={**ENVIRONMENT, "AWS_SSM_INSTANCE_ID": db.host.id},
