@@ -18,6 +18,9 @@ FUNCTION = "rehearse_restore"
 APPLICATION = "smallpayroll"
 ACKNOWLEDGED = 3
 
+# What falls due each minute would find nothing to do, and costs most of a week.
+ASLEEP = {"ReplaceDatabaseHosts": "false", "RegisterWebNodes": "false", "RehearseRestores": "false"}
+
 
 @contextmanager
 def open_region(seed: int = 7, *, volumes: int = 2, **parameters: str) -> Iterator[Region]:
@@ -27,7 +30,7 @@ def open_region(seed: int = 7, *, volumes: int = 2, **parameters: str) -> Iterat
     with Region(made, seed=seed, delays=QUICK) as region:
         hush(region)
         region.deploy("examples/smallpayroll.yaml")
-        region.deploy("template.yaml", Email="a@example.com", **parameters)
+        region.deploy("template.yaml", **{"Email": "a@example.com", **ASLEEP, **parameters})
         region.run(region.quiet, at_most=minutes(10))
         for _ in range(volumes - 1):
             add_volume(region)

@@ -21,7 +21,6 @@ from tests.simulated.rehearsing import (
     label,
     later,
     only_set,
-    open_region,
     other_template,
     rehearse,
     reset,
@@ -541,37 +540,34 @@ def test_two_looks_at_once_make_one_rehearsal(region: Region, trial: int) -> Non
 # Many
 
 
-def test_a_thousand_healthy_applications_cost_the_calls_of_their_pages() -> None:
-    with open_region(volumes=1) as region:
-        rehearse(region)
-        stock(region, FLEET, proven=True)
-        region.calls.clear()
+def test_a_thousand_healthy_applications_cost_the_calls_of_their_pages(region: Region) -> None:
+    rehearse(region)
+    stock(region, FLEET, proven=True)
+    region.calls.clear()
 
-        answer = rehearse(region)
+    answer = rehearse(region)
 
-        assert answer["looked_at"] == FLEET + 1
-        assert answer["applications"] == answer["handed_on"] == []
-        assert Counter(call.operation for call in region.calls if call.caller == FUNCTION) == {
-            "DescribeLaunchTemplates": 6,  # of 1,001, by 200
-            "DescribeVolumes": 2,
-            "DescribeInstances": 2,
-            "DescribeSnapshots": 2,
-            "DescribeSecurityGroups": 1,
-        }
+    assert answer["looked_at"] == FLEET + 1
+    assert answer["applications"] == answer["handed_on"] == []
+    assert Counter(call.operation for call in region.calls if call.caller == FUNCTION) == {
+        "DescribeLaunchTemplates": 6,  # of 1,001, by 200
+        "DescribeVolumes": 2,
+        "DescribeInstances": 2,
+        "DescribeSnapshots": 2,
+        "DescribeSecurityGroups": 1,
+    }
 
 
-def test_of_many_that_are_due_ten_begin_and_those_without_a_proof_for_longest_first() -> None:
-    with open_region(volumes=1) as region:
-        rehearse(region)
-        stock(region, 12, proven=False)
-        region.functions.find(FUNCTION).reserved = 0
+def test_of_many_that_are_due_ten_begin_and_those_without_a_proof_for_longest_first(region: Region) -> None:
+    rehearse(region)
+    stock(region, 12, proven=False)
 
-        answer = rehearse(region)
+    answer = rehearse(region)
 
-        # The higher its number, the younger its set.
-        assert answer["handed_on"] == [f"app-{one:05}" for one in range(10)]
-        assert sorted(answer["later"]) == ["app-00010", "app-00011"]
-        assert region.metrics["NewestProofAgeDays"][-1] > 13
+    # The higher its number, the younger its set.
+    assert answer["handed_on"] == [f"app-{one:05}" for one in range(10)]
+    assert answer["later"] == ["app-00010", "app-00011"]
+    assert region.metrics["NewestProofAgeDays"][-1] > 13
 
 
 def stock(region: Region, number: int, *, proven: bool) -> None:

@@ -80,8 +80,8 @@ class Rehearsal:
 class Details:
     """What is read of one application alone: where its template launches, and what its scratch host said.
 
-    `failure` is what RunInstances answered in this look in place of a host. Of the snapshots `vanished` copies were made
-    in it that are not there.
+    `failure` is what RunInstances answered in this look in place of a host. Of the snapshots `vanished` copies
+    were made in it that are not there.
     """
 
     network: Network = NOWHERE

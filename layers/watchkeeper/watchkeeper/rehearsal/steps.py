@@ -156,7 +156,7 @@ def _copy(scene: Scene, live: Rehearsal, of: SnapshotSet, host: Host, made: list
         return _end(scene, live, Trouble("no-agent", sentence))
     if vanished := scene.details.vanished:
         sentence = (
-            f"The copies of {', '.join(vanished)} were made, and are not there: EC2 does so where a key may not be used. "
+            f"The copies of {', '.join(vanished)} were made, and are not there: so it is where EC2 may not use a key. "
             f"See the stack's parameter KeyArns."
         )
         return _end(scene, live, Trouble("copy-unusable", sentence))
