@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from region import (
-    Death,
     Failed,
-    Interleave,
     Lag,
     LostAnswer,
     Region,
-    ServerError,
     Simulated,
     StillWaiting,
     Stuck,
@@ -38,9 +35,6 @@ if TYPE_CHECKING:
     from region.world import Snapshot
 
 LEASE = 20
-
-# What differs between worlds that are the same: which try it was, and how long it took.
-OF_THE_TRY = ("watchkeeper:set", "watchkeeper:frozen-ms", "watchkeeper:lsn", "watchkeeper:seconds-to-set")
 
 
 @pytest.fixture
@@ -271,38 +265,6 @@ def test_a_second_delivery_that_reads_an_older_state_makes_no_second_set(region:
     nobody_was_lied_to(region)
 
 
-@pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("deliveries", [2, 3])
-def test_deliveries_at_the_same_moment_make_one_set(seed: int, deliveries: int) -> None:
-    with open_region(seed) as region:
-        region.faults.add(Interleave(seed), Lag(1))
-        event = {"time": this_minute(region), "application": "smallpayroll"}
-
-        for _ in range(deliveries):
-            region.invoke(FUNCTION, event, asynchronous=True)
-        region.run(region.quiet, at_most=minutes(15))
-
-        assert [words(one)["consistency"] for one in region.world().snapshots] == ["application"]
-        nobody_was_lied_to(region)
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_a_delivery_that_fails_and_thaws_what_another_froze_makes_no_set_a_lie(seed: int) -> None:
-    with open_region(seed) as region:
-        region.faults.add(Interleave(seed))
-        host(region).postgres = False
-        event = {"time": this_minute(region), "application": "smallpayroll"}
-
-        for _ in range(2):
-            region.invoke(FUNCTION, event, asynchronous=True)
-        region.run(lambda: "SendCommand" in writes(region), at_most=minutes(2))
-        region.run(at_most=0.25)
-        host(region).postgres = True
-        region.run(region.quiet, at_most=minutes(15))
-
-        nobody_was_lied_to(region)
-
-
 def test_a_set_that_another_delivery_had_thawed_says_crash(region: Region) -> None:
     machines = region.machines
     assert isinstance(machines, Simulated)
@@ -337,68 +299,7 @@ def test_an_answer_of_ssm_that_cannot_be_understood_does_not_keep_the_thaw_away(
     assert machines.frozen() == {}
 
 
-# Killed anywhere
-
-
-@pytest.fixture(scope="module")
-def undisturbed() -> Any:
-    with open_region() as region:
-        region.invoke(FUNCTION, {"time": "2026-11-22T04:20:00Z"})
-        region.run(region.quiet, at_most=minutes(10))
-        return region.world(ignoring=OF_THE_TRY)
-
-
-@pytest.mark.parametrize("nth", range(1, 5))
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_before_or_after_any_write_the_retry_makes_the_same_world(
-    undisturbed: Any, nth: int, moment: str
-) -> None:
-    with open_region() as region:
-        death = Death(before=nth) if moment == "before" else Death(after=nth)
-        region.faults.add(death)
-
-        region.invoke(FUNCTION, {"time": "2026-11-22T04:20:00Z"}, asynchronous=True)
-        region.run(region.quiet, at_most=minutes(20))
-
-        assert death.happened
-        settled = region.world(ignoring=OF_THE_TRY)
-        assert (settled.hosts, settled.volumes) == (undisturbed.hosts, undisturbed.volumes)
-        assert [words(one)["consistency"] for one in concluded(region)] == ["application"]
-        # A try that was ended between CreateSnapshots and the thaw leaves a set that says of itself that it is none.
-        assert len(region.world().snapshots) - 1 == (1 if (moment, nth) in {("after", 2), ("before", 3)} else 0)
-        nobody_was_lied_to(region)
-
-
-@pytest.mark.parametrize("nth", range(1, 30))
-def test_killed_before_any_call_at_all_nothing_stays_frozen_beyond_the_lease(nth: int) -> None:
-    with open_region() as region:
-        death = Death(at_call=nth)
-        region.faults.add(death)
-
-        region.invoke(FUNCTION, {"application": "smallpayroll"}, asynchronous=True)
-        region.run(lambda: death.happened or region.quiet(), at_most=minutes(20))
-        region.run(at_most=LEASE + 2)
-        nobody_was_lied_to(region)
-        region.run(region.quiet, at_most=minutes(20))
-
-        assert [words(one)["consistency"] for one in concluded(region)] == ["application"]
-        nobody_was_lied_to(region)
-
-
-@pytest.mark.parametrize("at_once", [True, False])
-@pytest.mark.parametrize("operation", ["SendCommand", "CreateSnapshots", "CreateTags"])
-def test_with_the_answer_of_any_write_lost_there_is_one_set_and_it_says_what_it_is(
-    operation: str, at_once: bool
-) -> None:
-    with open_region() as region:
-        region.faults.add(LostAnswer(operation, at_once=at_once))
-
-        region.invoke(FUNCTION, {"application": "smallpayroll"}, asynchronous=True)
-        region.run(region.quiet, at_most=minutes(20))
-
-        assert len(concluded(region)) == 1
-        assert len(region.world().snapshots) == 1
-        nobody_was_lied_to(region)
+# Answers that are lost
 
 
 def test_a_freeze_whose_command_was_not_answered_is_ended_at_once_and_not_by_the_lease(region: Region) -> None:
@@ -438,19 +339,6 @@ def test_a_set_whose_answer_was_lost_and_which_is_seen_only_after_the_thaw_stays
     assert made["consistency"] == "crash"
     assert "not answered" in made["reason"]
     nobody_was_lied_to(region)
-
-
-@pytest.mark.parametrize("operation", ["SendCommand", "CreateSnapshots", "CreateTags", "DescribeSnapshots"])
-@pytest.mark.parametrize("kind", [Throttle, ServerError])
-def test_a_throttled_or_failing_call_is_made_up_for_by_the_retry(operation: str, kind: type[Throttle]) -> None:
-    with open_region() as region:
-        region.faults.add(kind(operation))
-
-        region.invoke(FUNCTION, {"application": "smallpayroll"}, asynchronous=True)
-        region.run(region.quiet, at_most=minutes(20))
-
-        assert len(concluded(region)) == 1
-        nobody_was_lied_to(region)
 
 
 # The lease
