@@ -37,7 +37,7 @@ def send(db: Database, command: str, document: Mapping[str, Any] = START, **para
 
 
 def send_and_kill(db: Database, seconds: float, document: Mapping[str, Any] = START, **parameters: str) -> None:
-    """Run `start`, or another document, and kill all of its group after so many seconds, as the agent does in the end."""
+    """Run `start`, or another document, and kill all of its group after so many seconds, as the agent does at last."""
     given = {"command": "start", "volumeIds": " ".join(db.volumes), **parameters}
     (script,) = agent.inputs(document, document["mainSteps"][0], given)["runCommand"]
     db.host.path("/srv/start.sh").write_text(script)
