@@ -44,7 +44,7 @@ def open_region(
             HostedZoneIds=app["HostedZone"],
             RecordNames="*.smallpayroll.internal",
             LaunchRoleArns=app["DatabaseRole"],
-            **parameters,
+            **{"RehearseRestores": "false", **parameters},
         )
         region.run(region.quiet, at_most=minutes(10))
         for _ in range(volumes - 1):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.simulated.conftest import Database
 
 FUNCTION = "show_status"
+ASLEEP = {"ReplaceDatabaseHosts": "false", "RegisterWebNodes": "false", "RehearseRestores": "false"}
 EVENTS = Path("events")
 
 
@@ -36,7 +37,7 @@ def tag(region: Region, resource: str, words: Mapping[str, str]) -> None:
 @pytest.fixture
 def watched(region: Region, database: Callable[..., Database]) -> Database:
     """A region with Watchkeeper and one tagged database in it."""
-    region.deploy("template.yaml", TimeZone="Europe/Berlin", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
+    region.deploy("template.yaml", TimeZone="Europe/Berlin", **ASLEEP)
     made = database(2, application())
     tag(region, made.host, application(role="database-host"))
     region.run(at_most=minutes(6))  # until the agent has reported itself
@@ -51,7 +52,7 @@ def ask(region: Region, **event: Any) -> str:
 
 
 def test_the_first_status_says_what_to_tag(region: Region) -> None:
-    region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
+    region.deploy("template.yaml", **ASLEEP)
 
     text = ask(region)
 
@@ -169,7 +170,7 @@ def test_it_only_reads_and_costs_the_calls_of_its_pages(
 
 
 def test_a_host_without_any_tag_is_read_all_the_same(region: Region, database: Callable[..., Database]) -> None:
-    region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
+    region.deploy("template.yaml", **ASLEEP)
     made = database(1, application())
 
     assert f"the host {made.host}, running" in ask(region)
@@ -237,7 +238,7 @@ def test_it_reads_of_hosts_what_is_read_cheaply() -> None:
 @pytest.fixture
 def shop(region: Region) -> list[str]:
     """Two web nodes of an application without a database, and a pool that nobody keeps by himself."""
-    region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
+    region.deploy("template.yaml", **ASLEEP)
     pooling.add_pool(region, name="web", application="shop")
     made = pooling.launch(region, 2, application="shop")
     region.calls.clear()

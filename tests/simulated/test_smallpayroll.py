@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def test_the_example_is_watched_from_the_moment_it_is_deployed(region: Region) -> None:
-    region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
+    region.deploy("template.yaml", ReplaceDatabaseHosts="false", RegisterWebNodes="false", RehearseRestores="false")
     outputs = region.deploy("examples/smallpayroll.yaml")
 
     answer = region.invoke("snapshot_database", {})
@@ -20,7 +20,13 @@ def test_the_example_is_watched_from_the_moment_it_is_deployed(region: Region) -
 
 
 def test_the_example_goes_by_the_name_that_it_is_given(region: Region) -> None:
-    region.deploy("template.yaml", Applications="big*", ReplaceDatabaseHosts="false", RegisterWebNodes="false")
+    region.deploy(
+        "template.yaml",
+        Applications="big*",
+        ReplaceDatabaseHosts="false",
+        RegisterWebNodes="false",
+        RehearseRestores="false",
+    )
     region.deploy("examples/smallpayroll.yaml", Application="bigpayroll")
 
     assert [made["application"] for made in region.invoke("snapshot_database", {})["made"]] == ["bigpayroll"]

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 LEASE = 20
 
+# What is not tried here does not fall due each minute or hour.
+ASLEEP = {"ReplaceDatabaseHosts": "false", "RegisterWebNodes": "false", "RehearseRestores": "false"}
+
 
 @pytest.fixture
 def region() -> Iterator[Region]:
@@ -47,9 +50,7 @@ def region() -> Iterator[Region]:
 def open_region(seed: int = 7, **parameters: str) -> Iterator[Region]:
     """A region with Watchkeeper and smallpayroll in it, both settled."""
     with Region(Simulated(seed=seed), seed=seed) as region:
-        region.deploy(
-            "template.yaml", Email="a@example.com", ReplaceDatabaseHosts="false", RegisterWebNodes="false", **parameters
-        )
+        region.deploy("template.yaml", Email="a@example.com", **ASLEEP, **parameters)
         region.deploy("examples/smallpayroll.yaml")
         region.run(region.quiet, at_most=minutes(10))
         region.run(at_most=minutes(3))
@@ -629,7 +630,7 @@ def test_a_fleet_that_has_its_sets_costs_the_calls_of_its_pages(region: Region) 
 
 def test_the_age_of_the_newest_set_rings_when_nobody_looks_any_more(region: Region) -> None:
     region.run(at_most=hours(30))
-    (alarm,) = [name for name in region.alarms if "Age" in name]
+    (alarm,) = [name for name in region.alarms if "Age" in name and "Proof" not in name]
     assert region.alarms[alarm] == "OK"
     for schedule in region.client("scheduler").list_schedules()["Schedules"]:
         region.client("scheduler").delete_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
