@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tests.template.conftest import asked_in, understand
 from watchkeeper import tags
@@ -75,6 +76,23 @@ def test_the_parameters_that_it_names_exist(template: Template) -> None:
     named = set(re.findall(r"`([A-Z]\w+)(?:=\w+)?`", RUNBOOK)) - set(OUTSIDE)
 
     assert named <= {*template.parameters, *template.parsed["Outputs"]}
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/runbook.md"])
+def test_a_tag_that_a_command_writes_has_no_comma_in_its_value(path: str) -> None:
+    quoted = re.findall(r"""['"](Key=[^'"\n]+)['"]""", Path(path).read_text())
+
+    assert quoted
+    assert [one for one in quoted if one.count(",") != 1] == []
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/runbook.md"])
+def test_the_parameters_of_documents_that_a_command_gives_are_those_of_a_document(path: str) -> None:
+    given = [json.loads(one) for one in re.findall(r"--parameters[\\\s]+'({[^']+})'", Path(path).read_text())]
+
+    known = [set(yaml.safe_load(one.read_text())["parameters"]) for one in Path("documents").glob("*.yaml")]
+    assert given
+    assert [one for one in given if not any(set(one) <= names for names in known)] == []
 
 
 def test_the_tags_that_it_names_exist() -> None:
