@@ -444,7 +444,7 @@ def test_a_volume_with_partitions_is_refused_by_name(db: Database) -> None:
     assert servers(db.host) == [DATA]
 
 
-@pytest.mark.parametrize("state", ["running", "restarting"])
+@pytest.mark.parametrize("state", ["starting", "running", "restarting"])
 def test_under_systemd_its_unit_is_stopped_and_does_not_come_back(db: Database, new_host: NewHost, state: str) -> None:
     unit = f"postgresql@{MAJOR}-main.service"
     configure_cluster(db)
@@ -453,6 +453,9 @@ def test_under_systemd_its_unit_is_stopped_and_does_not_come_back(db: Database, 
     always = f"/etc/systemd/system/{unit}.d/zz-always.conf"
     moved.host.call(f"mkdir -p $(dirname {always}); printf '[Service]\nRestart=always\n' >{always}")
     assert starting.send(moved, "start").code == 0
+    if state != "starting":
+        is_active = f"systemctl is-active {unit} || true"
+        assert kernel.until(lambda: moved.host.call(is_active) == "active", seconds=20, pause=0.1)
     if state == "restarting":
         moved.host.call(f"kill -KILL {postmaster(moved)}")
         waiting = f"systemctl show -p SubState --value {unit}"
