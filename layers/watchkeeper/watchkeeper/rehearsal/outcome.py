@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from watchkeeper.rehearsal.scene import Scene
     from watchkeeper.rehearsal.settings import Settings
 
-# A command that fails is tried three times: what an image does at its first boot may be in the way for some minutes.
-BACKOFF = (timedelta(0), timedelta(minutes=1), timedelta(minutes=4))
+# A command that fails is tried three times: what an image does at its first boot may be in the way for a while.
+BACKOFF = (timedelta(0), timedelta(seconds=20), timedelta(seconds=100))
 
 # EBS: a tag's value has 256 characters at most, of which a stamp and a space are 21.
 LONGEST_REASON = tags.LONGEST - 21
