@@ -14,6 +14,7 @@ from region.failure import Failed
 from tests.simulated.dying import (
     ADDRESS,
     host,
+    hush,
     is_served_by,
     machines,
     open_region,
@@ -36,12 +37,17 @@ SET_ASIDE, PUT_BACK = "Watchkeeper: smallpayroll was restored", "Watchkeeper: sm
 
 @contextmanager
 def open_restorable(seed: int = 7, **more: Any) -> Iterator[Region]:
-    """A settled database of two volumes with one finished set, and three transactions that are not in it."""
-    with open_region(seed, quick=True, **more) as region:
+    """A settled database of two volumes with one finished set, and three transactions that are not in it.
+
+    Without `sweeps` nothing is woken by schedules or events.
+    """
+    with open_region(seed, quick=True, RehearseRestores="false", **more) as region:
         assert machines(region).write(host(region))
         take(region)
         assert all(machines(region).write(host(region)) for _ in range(3))
         region.calls.clear()
+        if not more.get("sweeps"):
+            hush(region)
         yield region
 
 
@@ -86,6 +92,12 @@ def of_role(region: Region, role: str) -> list[str]:
 
 def database(region: Region) -> list[str]:
     return [str(one["VolumeId"]) for one in volumes(region)]
+
+
+def label(region: Region, things: Sequence[str], **named: str) -> None:
+    """Tags of Watchkeeper's, written by a person."""
+    given = [{"Key": f"watchkeeper:{key.replace('_', '-')}", "Value": value} for key, value in named.items()]
+    region.client("ec2").create_tags(Resources=list(things), Tags=given)
 
 
 def paused(region: Region) -> dict[str, str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from region import Death, LostAnswer, minutes
+from region.failure import Failed
 from tests.simulated.dying import look, notices, words
 from tests.simulated.restoring import (
     database,
     die,
     is_sound,
+    label,
     of_role,
     open_restorable,
     restore,
@@ -25,14 +28,21 @@ if TYPE_CHECKING:
     from region import Region
     from region.faults import Fault
 
-CLEAR = ("SendCommand", "CreateTags", "DetachVolume", "DetachVolume", "CreateTags")
+OUT = ("DetachVolume", "DetachVolume", "CreateTags")
 ARRIVE = ("CreateTags", "AttachVolume", "AttachVolume", "SendCommand")
 TELL = ("CreateLogStream", "PutLogEvents", "Publish")
 
-# All writes of one undisturbed look, in their order: paused, protected, made, cleared, put in, told, unpaused.
+# All writes of one undisturbed look, in their order: paused, protected, made, stopped, out, in, told, unpaused. What is
+# put back knows the highest timeline; of what was restored it is kept once it was stopped.
 WRITES = {
-    "database": ("CreateTags", "Invoke", "CreateVolume", "CreateVolume", *CLEAR, *ARRIVE, *TELL, *["DeleteTags"] * 2),
-    "undo": ("CreateTags", "CreateTags", "Invoke", *CLEAR, *ARRIVE, *TELL, *["DeleteTags"] * 3),
+    "database": (
+        *("CreateTags", "Invoke", "CreateVolume", "CreateVolume", "SendCommand"),
+        *(*OUT, *ARRIVE, *TELL, "DeleteTags", "DeleteTags"),
+    ),
+    "undo": (
+        *("CreateTags", "CreateTags", "Invoke", "SendCommand", "CreateTags"),
+        *(*OUT, *ARRIVE, *TELL, "DeleteTags", "DeleteTags", "DeleteTags"),
+    ),
 }
 
 # Each look at whether all is sound writes a transaction.
@@ -43,6 +53,7 @@ PROOF = 1
 def region() -> Iterator[Region]:
     """One region for all: each trial restores the same set, then undoes it, and leaves the world as it was."""
     with open_restorable() as opened:
+        label(opened, database(opened), timeline="1")
         yield opened
 
 
@@ -60,11 +71,11 @@ def run(region: Region, case: str, *faults: Fault) -> None:
             die(region, case, **event)
             look(region)
     answer = restore(region, case, **event)
-    assert all(fault.happened for fault in faults)
+    assert all(fault.happened for fault in faults if getattr(fault, "operation", "") not in TELL[1:])
     region.faults.remove(*faults)
     done = len(writes(region))
     look(region)
-    assert restore(region, case, **event)["note"] == "it had ended before"
+    assert restore(region, case, **event | {"force": False})["note"] == "it had ended before"
     assert len(writes(region)) == done
     assert (answer["volumes"], answer["put_aside"]) == (database(region), before)
     is_sound(region)
@@ -130,8 +141,35 @@ def test_killed_after_its_last_write_the_same_event_does_nothing(region: Region)
     there_and_back(region, *([Death(after=len(one))] for one in WRITES.values()))
 
 
-def test_killed_again_and_again_after_a_write_each_it_ends_all_the_same(region: Region) -> None:
-    there_and_back(region, *([Death(after=1) for _ in one] for one in WRITES.values()))
+def test_killed_again_and_again_after_two_writes_each_it_ends_all_the_same(region: Region) -> None:
+    for case, done in WRITES.items():
+        region.run(at_most=minutes(6))
+        before, event = database(region), words_for(region, case)
+
+        deaths = die_often(region, case, **event)
+
+        assert deaths >= len(done) // 2
+        assert restore(region, case, **event | {"force": False})["note"] == "it had ended before"
+        assert of_role(region, "retired") == before
+        is_sound(region)
+    clear_up(region)
+
+
+def die_often(region: Region, case: str, **event: Any) -> int:
+    """Looks that each die after two writes, until one finds no two to write; how many died.
+
+    One alone would not do: that a notice was claimed before is found by the write that claims it.
+    """
+    for number in range(100):
+        death = Death(after=2)
+        region.faults.add(death)
+        with contextlib.suppress(Failed):
+            restore(region, case, **event)
+        region.faults.remove(death)
+        if not death.happened:
+            return number
+        region.run(region.quiet, at_most=minutes(5))  # the set that it asked for is not to be killed
+    raise AssertionError("it never ends")
 
 
 @pytest.mark.parametrize("times", [1, 1000])
