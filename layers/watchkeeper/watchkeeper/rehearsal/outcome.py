@@ -86,8 +86,8 @@ def _said(one: Start) -> str:
 def _prove(scene: Scene, of: SnapshotSet, begun: Sequence[Start], proof: Start) -> Plan:
     took = next((one.outcome.words.get("recoveryMs") for one in begun if one.outcome and one.is_success), None)
     words = {tags.PROVEN_AT: stamp(scene.now), **({} if took is None else {tags.RECOVERY_MS: str(took)})}
-    found = proof.outcome.words.get("databases", []) if proof.outcome else []
-    reason = f"PostgreSQL started on it, and {len(found)} databases were checked"
+    found = proof.outcome.words.get("databases", "its") if proof.outcome else "its"
+    reason = f"PostgreSQL started on it, and {found} databases were checked"
     return Plan((Conclude(of, words, reason),), ("its outcome is written",))
 
 
