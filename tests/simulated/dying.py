@@ -177,7 +177,8 @@ def words(region: Region, resource: str) -> dict[str, str]:
 def settled(region: Region) -> str:
     """The host that the volumes remember; asked of no API, since it is waited for."""
     tagged = [words(region, one) for one in region.ec2.volumes]
-    (found,) = {one["host"] for one in tagged if one.get("application") == "smallpayroll" and "host" in one}
+    mine = [one for one in tagged if (one.get("application"), one.get("role")) == ("smallpayroll", "database")]
+    (found,) = {one["host"] for one in mine if "host" in one}
     return found
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FUNCTION = "restore_database"
 SNAPSHOTS = "snapshot_database"
 
-SET_ASIDE, PUT_BACK = "Watchkeeper: smallpayroll was restored", "Watchkeeper: smallpayroll was put back"
+RESTORED, PUT_BACK = "Watchkeeper: smallpayroll was restored", "Watchkeeper: smallpayroll was put back"
 
 
 @contextmanager

@@ -73,7 +73,10 @@ def start(scene: Scene, settings: Settings) -> Plan:
         "allowCollationChange": settings.collation_change,
         "startCommand": settings.start_command,
     }
-    began = [scene.began_on(scene.host, scene.incoming), *(one.asked for one in scene.stops)]
+    stops = [one for one in (*scene.stops, *scene.sent_in) if one.command == "stop"]
+    if any(one.outcome is None for one in stops):  # of two who wait for the lock on the host either may be first
+        return Plan(waits=(f"PostgreSQL is stopped on {scene.home}",), step=7)
+    began = [scene.began_on(scene.host, scene.incoming), *(one.asked for one in stops)]
     since = max(filter(None, began), default=None)
     proof = [one for one in scene.asked("start", since) if one.is_success]
     if not proof:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from watchkeeper import tags
+from watchkeeper import applications, tags
 from watchkeeper.aws import agents, hosts, launches, snapshots, starts, volumes
 from watchkeeper.restore import beside, choice
 from watchkeeper.restore.scene import Scene, current
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from watchkeeper.aws.launches import Launch
     from watchkeeper.aws.snapshots import SnapshotSet
     from watchkeeper.aws.starts import Start
+    from watchkeeper.look import Look
     from watchkeeper.restore.scene import Operation
     from watchkeeper.restore.settings import Settings
     from watchkeeper.restore.wish import Wish
@@ -52,8 +53,12 @@ class Seen:
     told: list[str] = field(default_factory=list)
 
 
-def observe(read: Readers, settings: Settings, name: str, wish: Wish, now: datetime, seen: Seen) -> Scene:
-    """One application as it is; what does not change within a look is read once."""
+def observe(read: Readers, settings: Settings, look: Look, wish: Wish, now: datetime, seen: Seen) -> Scene:
+    """One application as it is; what does not change within a look is read once.
+
+    Raises Refused for one that does not exist, and for a set that there is not.
+    """
+    name = str(look.application)
     found = tuple(one for one in volumes.find_of(read.ec2, [name], ROLES) if one.state not in NOT_THERE)
     known = {one.id: one for one in hosts.find_claiming(read.ec2, [name])}
     wanted = {one.attachment.host for one in found if one.attachment} | {one.tags.get(tags.HOST, "") for one in found}
@@ -63,6 +68,9 @@ def observe(read: Readers, settings: Settings, name: str, wish: Wish, now: datet
         if seen.launches:
             seen.launch_zone, _ = launches.find_zone_and_role(read.ec2, seen.launches[0])
     taken = snapshots.find(read.ec2, [name])
+    if not found and not known and not taken:
+        there = volumes.find(read.ec2, settings.watched)
+        applications.refuse_unknown(look, (), [one.application for one in there])
     if wish.set.startswith("snap-") and all(one.id != wish.set for one in taken):
         taken = snapshots.find(read.ec2, settings.watched)  # to say whose it is
     sets = tuple(one for one in snapshots.sort_out(taken)[0] if one.application == name)
@@ -115,5 +123,6 @@ def _ask(read: Readers, settings: Settings, scene: Scene) -> Scene:
 
     out, coming = [one.id for one in scene.outgoing], [one.id for one in scene.incoming]
     sent_out = [*find(settings.stop_document, out), *find(settings.start_document, out)]
-    sent_in = [] if scene.leaving else find(settings.start_document, coming)
+    documents = () if scene.leaving else (settings.start_document, settings.stop_document)
+    sent_in = [one for document in documents for one in find(document, coming)]
     return replace(scene, sent_out=tuple(sent_out), sent_in=tuple(sent_in))

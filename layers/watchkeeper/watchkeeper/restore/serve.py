@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools.metrics import MetricUnit
 
 from watchkeeper import applications, loop
-from watchkeeper.aws import volumes
 from watchkeeper.errors import NotYet, Refused, WatchkeeperError
 from watchkeeper.restore import beside, telling
 from watchkeeper.restore.apply import apply
@@ -52,7 +51,7 @@ def serve(clients: Clients, settings: Settings, look: Look, wish: Wish, seconds:
         try:
             scene, found = _look(clients, settings, look, wish, seen)
             if look.dry_run:
-                return Report({"plan": telling.planned(scene, found)})
+                return Report({"plan": telling.planned(scene, found, is_in_place=wish.into == "database")})
             if _act(clients, settings, name, found, seen):
                 return _report(scene, wish, seen)
             error = NotYet(f"The same event carries on: it waits until {'; '.join(found.waits) or 'it is done'}.")
@@ -67,14 +66,10 @@ def serve(clients: Clients, settings: Settings, look: Look, wish: Wish, seconds:
 
 
 def _look(clients: Clients, settings: Settings, look: Look, wish: Wish, seen: Seen) -> tuple[Scene, Plan]:
-    name = str(look.application)
-    scene = observe(clients.read, settings, name, wish, now(), seen)
+    scene = observe(clients.read, settings, look, wish, now(), seen)
     seen.worked = scene.operation or seen.worked
     if wish.is_undo and scene.operation and not scene.operation.is_undo:
         seen.turned = scene.now
-    if not scene.volumes and not scene.hosts and not scene.snapshots:
-        there = volumes.find(clients.read.ec2, settings.watched)
-        applications.refuse_unknown(look, (), [one.application for one in there])
     if wish.into != "database":
         return scene, beside.plan(scene, wish, look)
     return scene, plan(scene, wish, look, settings)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from watchkeeper import tags
 from watchkeeper.look import stamp
-from watchkeeper.restore import choice
+from watchkeeper.restore import choice, copies
 from watchkeeper.restore.actions import Tell, describe
-from watchkeeper.restore.scene import came
+from watchkeeper.restore.scene import FOR_DATABASE, came
 from watchkeeper.restore.verdict import STEPS
 
 if TYPE_CHECKING:
@@ -104,21 +104,33 @@ def answer(scene: Scene, seconds: float | None) -> dict[str, Any]:
         "host": scene.home,
         **({"note": f"{scene.home} is gone or stopped: replace_database_host brings it up"} if is_dead else {}),
         "put_aside": [each.id for each in aside],
+        **({"left_over": left} if (left := _left_over(scene)) else {}),
         "undo": {"application": scene.application, "undo": True},
         **({"seconds": round(seconds, 1)} if seconds is not None else {"note": "it had ended before"}),
     }
 
 
-def planned(scene: Scene, plan: Plan) -> dict[str, Any]:
+def planned(scene: Scene, plan: Plan, *, is_in_place: bool) -> dict[str, Any]:
     """What would be done: with which set, how old its data is, what would be lost, and where it stands."""
     of = scene.set
     words: dict[str, Any] = {"application": scene.application, "would": [describe(one) for one in plan.actions]}
     if of:
         words["set"] = choice.describe(of, scene.now)
         words["lost_since"] = choice.age(scene.now - of.started)
+        words["volumes"] = [
+            {"of": one.volume, "gib": one.size_gib, "type": kind}
+            for one, (kind, _, _) in zip(of.members, copies.types(of), strict=True)
+        ]
     words["now"] = [{"volume": one.id, "gib": one.size_gib, "type": one.type} for one in scene.present]
-    words["steps"] = list(STEPS[plan.step :])
+    words["steps"] = list(STEPS[plan.step :]) if is_in_place else []
     return words | {"waits_for": list(plan.waits)} | ({"refused": plan.refusal} if plan.refusal else {})
+
+
+def _left_over(scene: Scene) -> list[str]:
+    """What was made for the database's place and is not there: it costs, and serves a restore of the same set."""
+    coming = {one.id for one in scene.incoming}
+    made = [one for one in scene.of_role(tags.RESTORED) if one.tags.get(tags.RESTORED_FOR) == FOR_DATABASE]
+    return [one.id for one in made if one.id not in coming]
 
 
 def _is_of(volume: Volume, operation: Operation) -> bool:
