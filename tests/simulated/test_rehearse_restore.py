@@ -507,6 +507,16 @@ def test_by_force_a_proven_set_is_proven_again_once_for_the_same_event(region: R
     assert writes(region) == []
 
 
+def test_by_force_a_look_at_all_proves_what_is_proven(region: Region) -> None:
+    rehearse(region)
+    first = only_set(region)["proven-at"]
+    region.run(at_most=minutes(10))
+
+    rehearse(region, force=True)
+
+    assert only_set(region)["proven-at"] > first
+
+
 def test_dry_run_says_what_comes_next_and_writes_nothing(region: Region) -> None:
     answer = rehearse(region, dry_run=True)
     alone = rehearse(region, dry_run=True, application=APPLICATION)

@@ -292,6 +292,22 @@ def test_one_of_two_scratch_hosts_is_ended() -> None:
     assert ended(scene(group(), host(), disk(), other)) == ["i-2"]
 
 
+@pytest.mark.parametrize(
+    ("paused", "is_told"),
+    [
+        (f"restore set-1 since {stamp(NOW - HOUR)}", True),
+        (f"undo since {stamp(NOW - HOUR)}", True),
+        (f"restore set-1 since {stamp(NOW - HOUR / 2)}", False),
+        (f"moving since {stamp(NOW - HOUR)}", False),
+        ("restore set-1", False),
+    ],
+)
+def test_a_restore_that_is_not_over_after_an_hour_is_told(paused: str, is_told: bool) -> None:
+    of = scene(volumes=(builders.volume(paused=paused),))
+
+    assert steps(of) == (["Tell"] if is_told else [])
+
+
 # What goes, and what is never touched
 
 
