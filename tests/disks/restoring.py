@@ -1,4 +1,4 @@
-"""smallpayroll on real disks, with an archive of its WAL, for tests that restore it: on one volume, or spread over two."""
+"""smallpayroll on real disks, to be restored: with an archive of its WAL, on one volume or spread over two."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from region import Failed, Region, minutes
 from region.disks import Disks, kernel
 from region.disks.instance import EBS
+from tests.disks import database, starting
 from tests.disks.conftest import TABLES
 from tests.disks.database import BINARIES, Database
 from tests.disks.test_replace_database_host import database_of
@@ -25,13 +26,18 @@ RESTORE, REHEARSE, SNAPSHOT, SETTLE = (
 )  # fmt: skip
 WORDS = "watchkeeper:"
 MOST_TRIES = 60
+GIB = 10
 
 SHELF = "CREATE TABLE shelf AS SELECT number, repeat('x', 200) AS book FROM generate_series(1, 5000) AS number"
 BOOKS = "SELECT count(*) FROM shelf"
 
-# What PostgreSQL's own documentation archives with, on a disk that no snapshot is of; what it refuses is kept.
-ARCHIVE, REFUSED = "/srv/archive", "/srv/refused"
-ARCHIVER = f"test ! -f {ARCHIVE}/%f && cp %p {ARCHIVE}/%f || {{ echo %f >>{REFUSED}; false; }}"
+# What PostgreSQL's own documentation archives with, to a disk that no snapshot is of. It can be made to wait, and what
+# it refuses is kept.
+ARCHIVE, REFUSED, SLOW = "/srv/archive", "/srv/refused", "/srv/slow"
+ARCHIVER = (
+    f"while test -e {SLOW}; do sleep 0.1; done; "
+    f"test ! -f {ARCHIVE}/%f && cp %p {ARCHIVE}/%f || {{ echo %f >>{REFUSED}; false; }}"
+)
 RESTART = 'pg_ctlcluster "$(ls /ebs/pgsql/etc)" smallpayroll restart -m fast'
 WAITING = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
 PREPARE = f"install -d -o postgres -g postgres {ARCHIVE}; install -o postgres /dev/null {REFUSED}"
@@ -143,7 +149,24 @@ def refused(db: Database) -> list[str]:
     return db.host.path(REFUSED).read_text().splitlines()
 
 
-# Damage
+# What lies on volumes and in images
+
+
+@contextmanager
+def copied(region: Region, volumes: Sequence[str]) -> Iterator[Database]:
+    """The database on volumes that are attached nowhere, started from copies of them on another host."""
+    assert isinstance(region.machines, Disks)
+    machines = region.machines
+    copy = Database(machines, database.launch(machines), [])
+    for volume in volumes:
+        copy.volumes.append(database.new_volume())
+        machines.snapshot([(volume, f"snap-of-{volume}")])
+        machines.create_volume(copy.volumes[-1], GIB, f"snap-of-{volume}")
+        machines.attach(copy.volumes[-1], copy.host.id, "/dev/sdf")
+    started = starting.send(copy, "start")
+    assert started.code == 0, started
+    yield copy
+    database.forget(machines, copy.host)
 
 
 def damage_page(region: Region, db: Database, run: str, table: str) -> None:
@@ -174,7 +197,7 @@ def _file(region: Region, snapshot: str) -> Any:
 def _change(region: Region, db: Database, snapshot: str, command: str) -> None:
     """Run a command on the host with the image mounted at /mnt/image, where it would change it."""
     machines, copy = db.machines, f"vol-{snapshot.removeprefix('snap-')}"
-    machines.create_volume(copy, 10, snapshot)
+    machines.create_volume(copy, GIB, snapshot)
     machines.attach(copy, db.host.id, "/dev/sdz")
     disk = f"{EBS}{copy.replace('-', '')}"
     db.host.call(
