@@ -20,7 +20,7 @@ from moto.core.utils import get_service_model
 
 from region.faults import LostAnswer, ServerError, Throttle
 from region.protocol import Refusal, refuse, write
-from region.quicker import ask, parsed_once, quickened
+from region.quicker import ask, parsed_once, quickened, rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ class Session(boto3.Session):
 
     def __init__(self, region: str) -> None:
         self.wire: Wire
-        self._made: dict[str, BaseClient] = {}
+        self.made: dict[str, BaseClient] = {}
         inner = botocore.session.Session()
         inner.register_component("data_loader", LOADER)
         inner.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parsed_once)
@@ -95,12 +95,12 @@ class Session(boto3.Session):
         """The client for a service and a configuration."""
         options = getattr(config, "_user_provided_options", None)
         key = f"{service_name} {options} {others}"
-        if key not in self._made:
+        if key not in self.made:
             # No signature, and a name that is not put together anew for each request.
             quick = (config or Config()).merge(Config(signature_version=UNSIGNED, user_agent="region"))
             made = super().client(service_name, config=quick, **others)  # type: ignore[call-overload]
-            self._made[key] = quickened(made)
-        return self._made[key]
+            self.made[key] = quickened(made)
+        return self.made[key]
 
 
 class Wire:
@@ -119,9 +119,10 @@ class Wire:
         self.answers: dict[tuple[str, str], Callable[[Call], Mapping[str, Any] | AWSResponse]] = {}
 
     def close(self) -> None:
-        """Keep the clients for the next region, unless one met a fault: it counts its retries."""
-        if not self._region.faults.met:
-            WARM.append(self.session)
+        """Keep the clients for the next region, as if they were new."""
+        for one in self.session.made.values() if self._region.faults.met else ():
+            rest(one)
+        WARM.append(self.session)
 
     def client(self, service: str) -> Any:
         """A client of the session that functions use; who calls is known from the process."""

@@ -48,6 +48,7 @@ def open_region(template: str | Path = "template.yaml", **parameters: str) -> It
                 "Keep": "7d",
                 "ReplaceDatabaseHosts": "false",
                 "RegisterWebNodes": "false",
+                "RehearseRestores": "false",
                 **parameters,
             },
         )

@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from region import Death, Died, Interleave, Lag, LostAnswer, Region, ServerError, Simulated, Throttle
+from tests.simulated.conftest import Someone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,27 @@ def test_throttling_is_waited_out_by_the_client(region: Region, call: Callable[.
 
     assert [one.error for one in region.calls] == ["RequestLimitExceeded", "RequestLimitExceeded", None]
     assert region.seconds > 0.15
+
+
+def fail(region: Region, times: int) -> None:
+    """So many times a call is answered with an error, in all its tries."""
+    region.faults.add(ServerError("DescribeVolumes", times=1000))
+    for _ in range(times):
+        process = region.clock.spawn(client(region, THRICE).describe_volumes, "someone")
+        process.caller = Someone()
+        region.run(process)
+        assert isinstance(process.error, ClientError)
+
+
+def test_clients_go_on_to_the_next_region_as_new_though_they_have_spent_their_retries() -> None:
+    with Region(Simulated(seed=7), seed=7) as region:
+        fail(region, 20)
+        spent = len(region.calls)
+    with Region(Simulated(seed=7), seed=7) as region:
+        fail(region, 1)
+
+        assert spent < 20 * 3
+        assert len(region.calls) == 3
 
 
 def test_throttling_reaches_one_who_does_not_wait(region: Region, call: Callable[..., Any]) -> None:
