@@ -16,6 +16,7 @@ from watchkeeper.restore.verdict import Plan
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.restore.scene import Scene
 
@@ -112,21 +113,10 @@ def refuse(scene: Scene) -> str:
 
 
 def _refuse_host(scene: Scene) -> str:
+    """It stands as it was settled, and can be asked to stop PostgreSQL."""
     name, host = scene.application, scene.host
-    moving = [
-        one.id
-        for one in scene.hosts.values()
-        if one.tags.get(tags.REPLACES) == scene.home and one.state in THERE and tags.RETIRED not in one.tags
-    ]
-    away = [one.id for one in scene.present if one.host != scene.home]
-    if host is None or host.state != "running" or tags.RETIRED in host.tags or moving or away:
-        state = host.state if host else "gone"
-        what = f", {', '.join(away)} not attached to it" if away else ""
-        new = f", {', '.join(moving)} launched in its place" if moving else ""
-        return (
-            f"A replacement of the host of {name!r} is under way ({scene.home} is {state}{what}{new}): let it end, "
-            f"or see what it is waiting for, then send the event again."
-        )
+    if host is None or _is_moving(scene, host):
+        return _moving(scene)
     if host.application != name or host.tags.get(tags.ROLE) != tags.DATABASE_HOST:
         return f"{host.id} is not tagged {tags.APPLICATION}={name} and {tags.ROLE}={tags.DATABASE_HOST}: tag it."
     if host.id not in scene.reached:
@@ -137,6 +127,31 @@ def _refuse_host(scene: Scene) -> str:
     if len(group(scene.present)) > tags.LONGEST:
         return f"{name!r} has too many volumes for one tag: {group(scene.present)}."
     return ""
+
+
+def _is_moving(scene: Scene, host: Host) -> bool:
+    is_away = any(one.host != scene.home for one in scene.present)
+    return host.state != "running" or tags.RETIRED in host.tags or bool(_successors(scene)) or is_away
+
+
+def _successors(scene: Scene) -> list[str]:
+    """What was launched in the place of the host, and lives."""
+    return [
+        one.id
+        for one in scene.hosts.values()
+        if one.tags.get(tags.REPLACES) == scene.home and one.state in THERE and tags.RETIRED not in one.tags
+    ]
+
+
+def _moving(scene: Scene) -> str:
+    away, new = [one.id for one in scene.present if one.host != scene.home], _successors(scene)
+    state = scene.host.state if scene.host else "gone"
+    what = f", {', '.join(away)} not attached to it" if away else ""
+    more = f", {', '.join(new)} launched in its place" if new else ""
+    return (
+        f"A replacement of the host of {scene.application!r} is under way ({scene.home} is {state}{what}{more}): let "
+        f"it end, or see what it is waiting for, then send the event again."
+    )
 
 
 def _since(scene: Scene) -> datetime:

@@ -11,14 +11,17 @@ from watchkeeper.restore import beside, choice
 from watchkeeper.restore.scene import Scene, current
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
 
+    from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.launches import Launch
-    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.snapshots import Snapshot, SnapshotSet
     from watchkeeper.aws.starts import Start
+    from watchkeeper.aws.volumes import Volume
     from watchkeeper.look import Look
     from watchkeeper.restore.scene import Operation
     from watchkeeper.restore.settings import Settings
@@ -60,44 +63,41 @@ def observe(read: Readers, settings: Settings, look: Look, wish: Wish, now: date
     """
     name = str(look.application)
     found = tuple(one for one in volumes.find_of(read.ec2, [name], ROLES) if one.state not in NOT_THERE)
+    known = _read_hosts(read, name, found, wish)
+    taken = _read_snapshots(read, settings, name, wish)
+    if not found and not known and not taken:
+        there = volumes.find(read.ec2, settings.watched)
+        applications.refuse_unknown(look, (), [one.application for one in there])
+    _read_once(read, name, seen)
+    sets = tuple(one for one in snapshots.sort_out(taken)[0] if one.application == name)
+    labelled = [one.tags for one in found] + [one.tags for one in known.values()]
+    operation = current(words.get(tags.PAUSED, "") for words in labelled)
+    of = next((one for one in sets if operation and one.id == operation.set), None)
+    if wish.into != "database" or (operation is None and not wish.is_undo):
+        of = seen.chosen = seen.chosen or choice.choose(taken, wish, name, now)
+    scene = Scene(name, now, found, known, seen.launches or (), sets, operation, of, seen.launch_zone)
+    scene = replace(scene, began=seen.began, worked=seen.worked, made=seen.made, turned=seen.turned)
+    return _ask(read, settings, scene) if wish.into == "database" else _ask_beside(read, settings, scene, wish)
+
+
+def _read_hosts(read: Readers, name: str, found: Sequence[Volume], wish: Wish) -> dict[str, Host]:
     known = {one.id: one for one in hosts.find_claiming(read.ec2, [name])}
     wanted = {one.attachment.host for one in found if one.attachment} | {one.tags.get(tags.HOST, "") for one in found}
-    known |= hosts.find(read.ec2, sorted((wanted | {wish.instance}) - set(known) - {""}))
+    return known | hosts.find(read.ec2, sorted((wanted | {wish.instance}) - set(known) - {""}))
+
+
+def _read_snapshots(read: Readers, settings: Settings, name: str, wish: Wish) -> list[Snapshot]:
+    taken = snapshots.find(read.ec2, [name])
+    if wish.set.startswith("snap-") and all(one.id != wish.set for one in taken):
+        return snapshots.find(read.ec2, settings.watched)  # to say whose it is
+    return taken
+
+
+def _read_once(read: Readers, name: str, seen: Seen) -> None:
     if seen.launches is None:
         seen.launches = tuple(launches.find(read.ec2, [name]))
         if seen.launches:
             seen.launch_zone, _ = launches.find_zone_and_role(read.ec2, seen.launches[0])
-    taken = snapshots.find(read.ec2, [name])
-    if not found and not known and not taken:
-        there = volumes.find(read.ec2, settings.watched)
-        applications.refuse_unknown(look, (), [one.application for one in there])
-    if wish.set.startswith("snap-") and all(one.id != wish.set for one in taken):
-        taken = snapshots.find(read.ec2, settings.watched)  # to say whose it is
-    sets = tuple(one for one in snapshots.sort_out(taken)[0] if one.application == name)
-    labelled = [one.tags for one in found] + [one.tags for one in known.values()]
-    operation = current(words.get(tags.PAUSED, "") for words in labelled)
-    scene = Scene(
-        name,
-        now,
-        found,
-        known,
-        seen.launches,
-        tuple(taken),
-        sets,
-        operation,
-        next((one for one in sets if operation and one.id == operation.set), None),
-        seen.launch_zone,
-        began=seen.began,
-        worked=seen.worked,
-        made=seen.made,
-        turned=seen.turned,
-    )
-    if (operation is None and not wish.is_undo) or wish.into != "database":
-        seen.chosen = seen.chosen or choice.choose(taken, wish, name, now)
-        scene = replace(scene, set=seen.chosen)
-    if wish.into == "database":
-        return _ask(read, settings, scene)
-    return _ask_beside(read, settings, scene, wish)
 
 
 def _ask_beside(read: Readers, settings: Settings, scene: Scene, wish: Wish) -> Scene:

@@ -129,6 +129,9 @@ def _carry_on(scene: Scene, operation: Operation, look: Look, settings: Settings
 def _without_host(scene: Scene, operation: Operation) -> Plan:
     """Its host died: what is torn is made whole, which takes no host, and replace_database_host does the rest."""
     if scene.is_torn:
+        held = tuple(f"{one.id} is detached" for one in scene.leaving if one.attachment)
+        if held:  # it was, or nothing would have been put aside: somebody is at it
+            return Plan(waits=held, step=4)
         return (_put_aside(scene) if scene.leaving else None) or arrival.put_in(scene, operation) or Plan()
     if not scene.leaving:
         return arrival.finish(scene, ())

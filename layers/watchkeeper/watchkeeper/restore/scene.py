@@ -73,9 +73,9 @@ def read(word: str) -> Operation | None:
 class Scene:
     """One application at a moment: its volumes of each role in the order of their ids, hosts, sets and SSM's memory.
 
-    `snapshots` are all that were read, `set` is the one that is restored. `sent_out` are the commands for the volumes
-    that leave, `sent_in` those for the ones that come; `reached` the instances whose agent answers. `launch_zone` is
-    that of the launch template's subnet. `began` is when this look began, `worked` the operation that it was at, `made`
+    `set` is the one that is restored, `sent_out` are the commands for the volumes that leave, `sent_in` those for the
+    ones that come; `reached` the instances whose agent answers, `launch_zone` that of the launch template's subnet.
+    `began` is when this look began, `worked` the operation that it was at, `made`
     when it first asked for volumes, `turned` when it turned a restore round.
     """
 
@@ -84,7 +84,6 @@ class Scene:
     volumes: tuple[Volume, ...] = ()
     hosts: Mapping[str, Host] = field(default_factory=dict)
     launches: tuple[Launch, ...] = ()
-    snapshots: tuple[Snapshot, ...] = ()
     sets: tuple[SnapshotSet, ...] = ()
     operation: Operation | None = None
     set: SnapshotSet | None = None
