@@ -137,6 +137,7 @@ def test_the_oldest_proof_rings_and_so_does_silence_where_somebody_should_look(t
     assert (given["ComparisonOperator"], given["Threshold"]) == ("GreaterThanThreshold", {"Ref": "ProofAlarmDays"})
     assert given["TreatMissingData"] == "breaching"
     assert given["Dimensions"] == [{"Name": "service", "Value": "rehearse_restore"}]
+    assert given["Period"] * given["EvaluationPeriods"] == 3 * 3600
     assert template.resources["ProofAgeAlarm"]["Condition"] == "RehearsesRestores"
 
 

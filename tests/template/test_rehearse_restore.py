@@ -56,7 +56,9 @@ def test_all_else_is_as_the_template_names_it_but_what_the_request_names_anew(te
     by = {"ec2:LaunchTemplate": {"Sub": launch_template(template)}}
 
     named = {"ArnLike": by, "Bool": {"ec2:IsLaunchTemplateResource": "true"}}
-    assert all(launching(template, of) == named for of in ("image", "key-pair", "placement-group"))
+    assert all(
+        launching(template, of) == named for of in ("capacity-reservation", "image", "key-pair", "placement-group")
+    )
     assert all(launching(template, of) == {"ArnLike": by} for of in ("subnet", "network-interface", "snapshot"))
 
 
