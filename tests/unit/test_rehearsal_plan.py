@@ -210,7 +210,7 @@ RECOVERED = '{"recoveryMs": 400}'
     ("sent", "outcome"),
     [
         ([answered(output=RECOVERED, ago=60), answered("check", ago=30)], tags.PROVEN_AT),
-        ([answered(code=211)], "start"),
+        ([answered(code=211, ago=5)], "start"),
         ([answered(code=210)], "start"),
         ([answered(code=210, ago=19)], ""),
         ([answered(code=210, ago=n) for n in (400, 99)], ""),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         InstanceNetworkInterfaceSpecificationTypeDef,
         ResponseLaunchTemplateDataTypeDef,
     )
+    from mypy_boto3_ec2.type_defs import RunInstancesRequestTypeDef as Request
 
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.launches import Failure, Launch
@@ -104,12 +105,7 @@ def run(
             {"ResourceType": "volume", "Tags": tags.write(words)},
         ],
     }
-    if network.blocks:
-        request["BlockDeviceMappings"] = [cast("BlockDeviceMappingTypeDef", one) for one in network.blocks]
-    if network.interfaces:
-        request["NetworkInterfaces"] = [_interface(network, apart.group)]
-    else:
-        request["SecurityGroupIds"] = [apart.group]
+    request |= _place(network, apart.group)
     return launches.send(ec2, request, number)
 
 
@@ -120,6 +116,18 @@ def let_go(ec2: EC2Client, instance: str, devices: Sequence[str]) -> None:
         BlockDeviceMappings=[{"DeviceName": one, "Ebs": {"DeleteOnTermination": True}} for one in devices],
     )
     logger.info("volumes let go", extra={"instance_id": instance, "devices": list(devices)})
+
+
+def _place(network: Network, group: str) -> Request:
+    """The part of a request that says where: the group on the interface, if the template names one."""
+    made: Request = {"MinCount": 1, "MaxCount": 1}
+    if network.blocks:
+        made["BlockDeviceMappings"] = [cast("BlockDeviceMappingTypeDef", one) for one in network.blocks]
+    if network.interfaces:
+        made["NetworkInterfaces"] = [_interface(network, group)]
+    else:
+        made["SecurityGroupIds"] = [group]
+    return made
 
 
 def _interface(network: Network, group: str) -> InstanceNetworkInterfaceSpecificationTypeDef:

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A volume in one of these states is gone.
-NOT_THERE = ("deleting", "deleted")
-
 Thing = TypeVar("Thing", "Volume", "Host", "Launch", "Group", "SnapshotSet")
 
 
@@ -57,8 +54,7 @@ class Seen:
 
 def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: datetime) -> tuple[Scene, ...]:
     """The applications with these names (`*` matches any text), without details; for the calls of their pages."""
-    made = volumes.find_of(read.ec2, names, [tags.DATABASE, tags.REHEARSAL])
-    found = _by_application([one for one in made if one.state not in NOT_THERE])
+    found = _by_application(volumes.find_of(read.ec2, names, [tags.DATABASE, tags.REHEARSAL]))
     known = _by_application(hosts.find_of(read.ec2, names, [tags.DATABASE_HOST, tags.REHEARSAL]))
     behind = _by_application(groups.find(read.ec2, names, tags.REHEARSAL))
     templates = _by_application(launches.find(read.ec2, names))

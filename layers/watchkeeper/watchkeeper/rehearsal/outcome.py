@@ -42,9 +42,8 @@ def conclude(scene: Scene, settings: Settings, of: SnapshotSet, host: Host, copi
     if not any(one.is_success for one in begun):
         send = Send(host.id, settings.start_document, "start", words, "all copies are attached")
         return _go_on(scene, of, begun, send)
-    since = max(one.asked for one in begun if one.is_success)
     send = Send(host.id, settings.check_document, "check", _check_words(words, settings), "PostgreSQL has started")
-    asked = [one for one in details.checks if one.asked >= since and not _has_failed(one)]
+    asked = [one for one in details.checks if not _has_failed(one)]
     if proof := next((one for one in asked if one.is_success), None):
         return _prove(scene, of, begun, proof)
     return _go_on(scene, of, asked, send)

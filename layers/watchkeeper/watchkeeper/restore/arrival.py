@@ -24,14 +24,16 @@ PATIENCE = timedelta(minutes=5)
 
 
 def put_in(scene: Scene, operation: Operation) -> Plan | None:
+    if not scene.incoming:
+        return Plan(refusal=f"No volume is there that could be the database of {scene.application!r}.")
     out = [one for one in scene.incoming if one.tags.get(tags.ROLE) != tags.DATABASE]
-    if not out:
-        return None
     if scene.missing and not operation.is_undo:
         gone = ", ".join(one.id for one in scene.missing)
         return Plan(
             refusal=f"The volume made of {gone} is not there any more: {telling.undo(scene)} puts back what was."
         )
+    if not out:
+        return None
     words = {
         tags.ROLE: tags.DATABASE,
         tags.VOLUMES: group(scene.incoming),
