@@ -81,12 +81,7 @@ def find_network(ec2: EC2Client, launch: Launch) -> Network:
 
 
 def run(
-    ec2: EC2Client,
-    launch: Launch,
-    network: Network,
-    apart: Apart,
-    wish: tuple[int, str],
-    words: Mapping[str, str],
+    ec2: EC2Client, launch: Launch, network: Network, apart: Apart, wish: tuple[int, str], words: Mapping[str, str]
 ) -> Host | Failure:
     """Launches a scratch host with all its disks, as `launches.run` does another; `wish` is its number and token.
 
