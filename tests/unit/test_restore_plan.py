@@ -77,7 +77,7 @@ def scene(*groups: tuple[Volume, ...], of: Operation | None = RESTORE, now: date
     given: dict[str, Any] = {
         "hosts": {OLD: host(of=of)},
         "sets": (SET, PROTECTED),
-        "set": SET,
+        "set": None if of and of.is_undo else SET,
         "operation": of,
         "reached": frozenset({OLD}),
         "began": NOW,
@@ -95,6 +95,9 @@ def sent(command: str = "stop", ago: timedelta = SOON, **more: Any) -> tuple[Sta
 
 STOPPED, RUNS = {"sent_out": sent()}, {"sent_in": sent("start")}
 KNOWN = {"timeline": "1"}
+
+LATER = SOON - timedelta(seconds=2)
+BEGUN = snapshot_set(SOON, run=NOW, volumes=(DATA, WAL), concluded=False)
 
 # From each world the one next step: what is written to what, or what is waited for.
 STEPS: list[tuple[str, Scene, list[tuple[type, object]]]] = [
@@ -140,7 +143,7 @@ def test_from_each_world_there_is_one_next_step(name: str, world: Scene, steps: 
 
     assert [shape(one) for one in found.actions] == steps
     assert found.refusal == ""
-    assert found.is_done == (name in ("end", "unpause"))
+    assert found.is_done == (name in ("end", "unpause", "unpause the host"))
     assert found.actions or found.waits
 
 
@@ -280,6 +283,31 @@ def test_an_undo_of_a_restore_that_has_put_nothing_aside_brings_back_what_is_the
     assert shape(found.actions[0]) == (Tag, (DATA, WAL))
 
 
+def test_what_was_marked_in_part_is_marked_whole() -> None:
+    back = (aside(paused=UNDO.word, restored_for=UNDO.word)[0], aside(paused="")[1])
+
+    (mark,) = planned(scene(back, put_in(OLD), of=UNDO), Wish(is_undo=True)).actions
+
+    assert shape(mark) == (Tag, (WAL,))
+
+
+def test_what_was_never_started_is_put_aside_without_a_set() -> None:
+    back = aside(paused=UNDO.word, restored_for=UNDO.word)
+    out = put_in(OLD, paused=UNDO.word)
+    world = scene(back, out, of=UNDO, sets=(SET,))
+
+    assert [shape(one) for one in planned(world, Wish(is_undo=True)).actions] == [(Send, "stop")]
+    used = replace(world, sent_out=sent("start"))
+    assert [shape(one) for one in planned(used, Wish(is_undo=True)).actions] == [(Protect, stamp(UNDO.since))]
+
+
+def test_an_undo_that_turned_a_restore_round_waits_for_what_may_be_on_its_way() -> None:
+    world = scene(old(None, of=UNDO, restored_for=UNDO.word), of=UNDO, turned=NOW_ON - timedelta(seconds=5))
+
+    assert planned(world, Wish(is_undo=True)).actions == ()
+    assert planned(replace(world, turned=NOW - timedelta(minutes=1)), Wish(is_undo=True)).actions != ()
+
+
 def test_a_part_of_what_was_put_aside_is_not_put_back() -> None:
     world = scene(aside(paused="")[:1], put_in(OLD, paused=""), of=None)
 
@@ -343,6 +371,9 @@ def test_what_a_person_pauses_meanwhile_stops_it() -> None:
         (scene(old(of=None), of=None, hosts={OLD: host("stopped", None)}), "A replacement"),
         (scene(old(of=None), of=None, reached=frozenset()), "SSM does not reach"),
         (scene(of=None), "no volume tagged"),
+        (scene(old("i-2"), new()), f"attached {DATA} to i-2"),
+        (scene(aside(), **STOPPED), "No volume is there"),
+        (scene(aside(), put_in()[:1], **STOPPED), "is not there any more"),
         (scene(old(), new("i-2")), "attached vol-0bbbbbbbbbbbbbbb1 to i-2"),
         (scene(old(), new(), reached=frozenset(), began=NOW - timedelta(minutes=6)), "if it hangs, stop the instance"),
     ],
@@ -380,7 +411,10 @@ def test_where_the_host_died_a_torn_database_is_made_whole_and_given_back(state:
     whole = planned(scene(aside(), put_in(), **dead))
     before = planned(scene(old(**KNOWN), new(), **dead))
 
+    held = planned(scene(aside()[:1], old(**KNOWN)[1:], new(), **dead))
+
     assert [shape(one) for one in torn.actions] == [(Tag, NEW)]
+    assert (held.actions, held.waits) == ((), (f"{WAL} is detached",))
     assert [shape(one) for one in whole.actions] == [(Untag, (DATA, WAL)), (Untag, (*NEW, OLD))]
     assert whole.is_done
     assert [type(one) for one in before.actions] == [Untag, Untag]
