@@ -16,6 +16,8 @@ from tests.simulated.restoring import (
     restore,
     writes,
 )
+from watchkeeper import tags
+from watchkeeper.aws import hosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +103,17 @@ def test_a_dry_run_writes_nothing_and_tells_sizes_ages_and_steps(region: Region,
     assert "min" in told["lost_since"]
     assert [one["gib"] for one in told["volumes"]] == [10, 8]
     assert case != "database" or [one["step"] for one in told["would"]] == ["Tag"]
+
+
+def test_a_tag_is_taken_away_only_where_it_has_the_value_that_was_meant(region: Region) -> None:
+    ec2, one = region.client("ec2"), database(region)[:1]
+    label(region, one, paused="undo since then")
+
+    hosts.untag(ec2, one, tags.PAUSED, "restore a-set since then")
+    assert paused(region) == {one[0]: "undo since then"}
+
+    hosts.untag(ec2, one, tags.PAUSED, "undo since then")
+    assert paused(region) == {}
 
 
 # Bad input

@@ -99,6 +99,8 @@ KNOWN = {"timeline": "1"}
 LATER = SOON - timedelta(seconds=2)
 BEGUN = snapshot_set(SOON, run=NOW, volumes=(DATA, WAL), concluded=False)
 
+SUCCESSOR = Host("i-9", "running", tags=HOSTING | {tags.REPLACES: OLD})
+
 # From each world the one next step: what is written to what, or what is waited for.
 STEPS: list[tuple[str, Scene, list[tuple[type, object]]]] = [
     ("begin", scene(old(of=None), of=None), [(Tag, (DATA, WAL, OLD))]),
@@ -126,6 +128,13 @@ STEPS: list[tuple[str, Scene, list[tuple[type, object]]]] = [
         [(Tell, None), (Untag, (DATA, WAL)), (Untag, (*NEW, OLD))],
     ),
     ("unpause", scene(aside(paused=""), put_in(OLD), sent_in=sent("start")), [(Tell, None), (Untag, (*NEW, OLD))]),
+    ("unpause the host", scene(aside(paused=""), put_in(OLD, paused=""), **RUNS), [(Tell, None), (Untag, (OLD,))]),
+    ("not concluded", scene(old(), sets=(SET, BEGUN)), [(Protect, stamp(NOW))]),
+    ("elsewhere made", scene(old(), tuple(replace(one, zone="b") for one in new())), [(Make, "eu-central-1a")]),
+    ("stop again", scene(old(**KNOWN), new(), sent_out=sent(ago=timedelta(minutes=2))), [(Send, "stop")]),
+    ("stop for another", scene(old(), new(), sent_out=(*sent(ago=SOON), *sent("start", LATER))), [(Send, "stop")]),
+    ("stop late", scene(aside(), put_in(OLD), sent_in=(*sent("start"), under_way(LATER, "stop"))), []),
+    ("start again", scene(aside(), put_in(OLD), sent_in=(*sent("start"), *sent("stop", LATER))), [(Send, "start")]),
 ]
 
 
@@ -370,6 +379,7 @@ def test_what_a_person_pauses_meanwhile_stops_it() -> None:
         (scene(old("i-2", of=None), of=None), "A replacement"),
         (scene(old(of=None), of=None, hosts={OLD: host("stopped", None)}), "A replacement"),
         (scene(old(of=None), of=None, reached=frozenset()), "SSM does not reach"),
+        (scene(old(of=None), of=None, hosts={OLD: host(of=None), "i-9": SUCCESSOR}), "i-9 launched in its place"),
         (scene(of=None), "no volume tagged"),
         (scene(old("i-2"), new()), f"attached {DATA} to i-2"),
         (scene(aside(), **STOPPED), "No volume is there"),
@@ -380,6 +390,28 @@ def test_what_a_person_pauses_meanwhile_stops_it() -> None:
 )
 def test_what_is_not_as_it_should_be_is_told(world: Scene, sentence: str) -> None:
     assert sentence in planned(world).refusal
+
+
+def test_an_operation_is_named_by_a_minute_of_which_there_is_no_set_and_that_comes_after_all_others() -> None:
+    later = Operation(NOW + timedelta(minutes=5), "two")
+    fresh, after = scene(old(of=None), of=None), scene(old(of=None), aside(later, paused=""), of=None)
+
+    words = [planned(one).actions[0].words[tags.PAUSED] for one in (fresh, after)]  # type: ignore[union-attr]
+
+    assert [read(one) for one in words] == [
+        Operation(NOW + timedelta(minutes=1), "one"),
+        Operation(NOW + timedelta(minutes=6), "one"),
+    ]
+
+
+def test_a_host_that_was_replaced_since_makes_no_restore_of_long_ago_one_of_this_hour() -> None:
+    long_ago = Operation(NOW - timedelta(hours=5), "one")
+
+    assert planned(scene(put_in(OLD, paused="", of=long_ago), of=None)).actions
+
+
+def test_a_copy_that_a_person_has_paused_is_left_alone() -> None:
+    assert [shape(one) for one in planned(scene(old(), new(paused="mine"))).actions] == [(Make, "eu-central-1a")]
 
 
 # Without a set, without a host

@@ -50,7 +50,9 @@ def apply(write: Writers, settings: Settings, name: str, action: Action, seen: S
         case Make():
             _make(write, name, action, seen)
         case Send(host, command, parameters):
+            reached, seen.reached = seen.reached, frozenset()  # what is not taken is asked about again
             starts.send(write.ssm_once, [host], _document(settings, action), command, parameters)
+            seen.reached = reached
         case Detach(volume, host):
             volumes.detach(write.ec2_once, volume, host, force=False)
         case Attach(volume, host, device):

@@ -75,7 +75,7 @@ def start(scene: Scene, settings: Settings) -> Plan:
         "allowCollationChange": settings.collation_change,
         "startCommand": settings.start_command,
     }
-    stops = [one for one in (*scene.stops, *scene.sent_in) if one.command == "stop"]
+    stops = [one for one in scene.sent_in if one.command == "stop"]
     if any(one.outcome is None for one in stops):  # of two who wait for the lock on the host either may be first
         return Plan(waits=(f"PostgreSQL is stopped on {scene.home}",), step=7)
     began = [scene.began_on(scene.host, scene.incoming), *(one.asked for one in stops)]

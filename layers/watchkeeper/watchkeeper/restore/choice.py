@@ -116,7 +116,10 @@ def _unfinished(one: SnapshotSet) -> str:
 
 
 def _failed(one: SnapshotSet) -> str:
-    return next((member.tags[tags.FAILED] for member in one.members if tags.FAILED in member.tags), "")
+    """When and why its rehearsal failed, as it is written; empty if one proved it since."""
+    failed = max(member.tags.get(tags.FAILED, "") for member in one.members)
+    proven = min(member.tags.get(tags.PROVEN_AT, "") for member in one.members)
+    return failed if failed.partition(" ")[0] > proven else ""
 
 
 def _line(one: SnapshotSet, now: datetime) -> str:

@@ -44,7 +44,7 @@ def ask(
     if not failed or failed[-1] is not sent[-1]:
         return Plan((send,), (what,), step)
     last = failed[-1].outcome
-    if last and (last.code == starts.UNFIT or len(failed) >= len(BACKOFF)):
+    if last and (last.code in starts.REFUSALS or len(failed) >= len(BACKOFF)):
         return Plan(refusal=telling.failed(scene, host, command, last.error or last.status), step=step)
     if ago(scene, failed[-1].asked) < BACKOFF[len(failed)]:
         return Plan(waits=(f"a while before {what}",), step=step)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.launches import Launch
     from watchkeeper.aws.snapshots import Snapshot, SnapshotSet
-    from watchkeeper.aws.starts import Start
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.look import Look
     from watchkeeper.restore.scene import Operation
@@ -52,6 +51,7 @@ class Seen:
     chosen: SnapshotSet | None = None
     made: datetime | None = None
     turned: datetime | None = None
+    reached: frozenset[str] = frozenset()
     protected: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
 
@@ -77,7 +77,9 @@ def observe(read: Readers, settings: Settings, look: Look, wish: Wish, now: date
         of = seen.chosen = seen.chosen or choice.choose(taken, wish, name, now)
     scene = Scene(name, now, found, known, seen.launches or (), sets, operation, of, seen.launch_zone)
     scene = replace(scene, began=seen.began, worked=seen.worked, made=seen.made, turned=seen.turned)
-    return _ask(read, settings, scene) if wish.into == "database" else _ask_beside(read, settings, scene, wish)
+    return (
+        _ask(read, settings, scene, seen) if wish.into == "database" else _ask_beside(read, settings, scene, wish, seen)
+    )
 
 
 def _read_hosts(read: Readers, name: str, found: Sequence[Volume], wish: Wish) -> dict[str, Host]:
@@ -100,29 +102,32 @@ def _read_once(read: Readers, name: str, seen: Seen) -> None:
             seen.launch_zone, _ = launches.find_zone_and_role(read.ec2, seen.launches[0])
 
 
-def _ask_beside(read: Readers, settings: Settings, scene: Scene, wish: Wish) -> Scene:
+def _ask_beside(read: Readers, settings: Settings, scene: Scene, wish: Wish, seen: Seen) -> Scene:
     host = scene.hosts.get(wish.instance)
     if host is None or host.state != "running":
         return scene
     ids = [one.id for one in beside.copies(scene, wish)]
     sent = starts.find(read.ssm, host.id, settings.mount_document, ids, scene.now) if ids else []
-    return replace(scene, reached=agents.find(read.ssm, [host.id]), sent_in=tuple(sent))
+    return replace(scene, reached=_reached(read, host.id, seen), sent_in=tuple(sent))
 
 
-def _ask(read: Readers, settings: Settings, scene: Scene) -> Scene:
+def _ask(read: Readers, settings: Settings, scene: Scene, seen: Seen) -> Scene:
     """Asks SSM of what runs; a host that does not is not asked for, so that what needs none goes on without SSM."""
     host = scene.host
     if host is None or host.state != "running":
         return scene
-    scene = replace(scene, reached=agents.find(read.ssm, [host.id]))
+    scene = replace(scene, reached=_reached(read, host.id, seen))
     if scene.operation is None:
         return scene
+    documents = (settings.start_document, settings.stop_document)
+    about = scene.outgoing if scene.leaving else scene.incoming
+    ids = [one.id for one in about]
+    sent = tuple(one for document in documents for one in starts.find(read.ssm, host.id, document, ids, scene.now))
+    return replace(scene, sent_out=sent) if scene.leaving else replace(scene, sent_in=sent)
 
-    def find(document: str, ids: list[str]) -> list[Start]:
-        return starts.find(read.ssm, host.id, document, ids, scene.now) if ids else []
 
-    out, coming = [one.id for one in scene.outgoing], [one.id for one in scene.incoming]
-    sent_out = [*find(settings.stop_document, out), *find(settings.start_document, out)]
-    documents = () if scene.leaving else (settings.start_document, settings.stop_document)
-    sent_in = [one for document in documents for one in find(document, coming)]
-    return replace(scene, sent_out=tuple(sent_out), sent_in=tuple(sent_in))
+def _reached(read: Readers, instance: str, seen: Seen) -> frozenset[str]:
+    """Asked again only where it was not reached, or a command was not taken."""
+    if instance not in seen.reached:
+        seen.reached = agents.find(read.ssm, [instance])
+    return seen.reached

@@ -73,8 +73,9 @@ def read(word: str) -> Operation | None:
 class Scene:
     """One application at a moment: its volumes of each role in the order of their ids, hosts, sets and SSM's memory.
 
-    `set` is the one that is restored, `sent_out` are the commands for the volumes that leave, `sent_in` those for the
-    ones that come; `reached` the instances whose agent answers, `launch_zone` that of the launch template's subnet.
+    `set` is the one that is restored, `sent_out` are the commands for the volumes that leave, and once they have left
+    `sent_in` those for the ones that come; `reached` the instances whose agent answers, `launch_zone` where the launch
+    template's subnet is.
     `began` is when this look began, `worked` the operation that it was at, `made`
     when it first asked for volumes, `turned` when it turned a restore round.
     """
