@@ -169,19 +169,18 @@ def copied(region: Region, volumes: Sequence[str]) -> Iterator[Database]:
     database.forget(machines, copy.host)
 
 
-def damage_page(region: Region, db: Database, run: str, table: str) -> None:
-    """Change some bytes of a table's second page in the image of its volume."""
-    file = db.sql(f"SELECT current_setting('data_directory') || '/' || pg_relation_filepath('{table}')")
+def damage_page(region: Region, db: Database, run: str) -> None:
+    """Change some bytes of the second page of the table shelf in the image of its volume."""
+    file = db.sql("SELECT current_setting('data_directory') || '/' || pg_relation_filepath('shelf')")
     volume = next(one for one in db.volumes if "/ebs/pgsql" in db.host.mounts_of(one))
     below = file.removeprefix("/ebs/pgsql")
     _change(region, db, _image_of(region, run, volume), f"printf damaged | dd of=/mnt/image{below} bs=1 seek=12000")
 
 
-def damage_file_system(region: Region, run: str) -> None:
-    """Overwrite where the file system of an image says what it is."""
-    for snapshot in snapshots_of(region, run)[:1]:
-        with _file(region, snapshot["SnapshotId"]).open("r+b") as image:
-            image.write(bytes(4096))
+def damage_file_system(region: Region, db: Database, run: str) -> None:
+    """Overwrite where the file system of its last volume's image says what it is."""
+    with _file(region, _image_of(region, run, db.volumes[-1])).open("r+b") as image:
+        image.write(bytes(4096))
 
 
 def _image_of(region: Region, run: str, volume: str) -> str:
