@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from region.clock import Clock
     from region.host import Command, Disk, Host
 
-FAILED, RECOVERING, UNFIT = 210, 211, 212
+FAILED, RECOVERING, UNFIT, UNFIT_HOST = 210, 211, 212, 214
 SCRIPT_SECONDS = (0.05, 0.2)
 MOUNT_SECONDS = (0.05, 0.5)
 RECOVERY_SECONDS = (0.5, 3.0)
@@ -61,8 +61,10 @@ class Starting:
 
     def _check(self, command: Command) -> None:
         host = command.host
-        if unfit := host.unfit or self._find_unfit(host, command.volumes, _is_isolated(command)):
+        if unfit := self._find_unfit(host, command.volumes, _is_isolated(command)):
             self._end(command, UNFIT, unfit)
+        elif host.unfit:
+            self._end(command, UNFIT_HOST, host.unfit)
         elif failure := _take_failure(host) or self._find_unmountable(command.volumes):
             self._end(command, FAILED, failure)
         elif host.postgres and set(command.volumes) <= _served(command):

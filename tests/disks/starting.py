@@ -28,7 +28,7 @@ EXAMPLE = yaml.load(Path("examples/smallpayroll.yaml").read_text(), yaml.BaseLoa
 USER_DATA: str = EXAMPLE["Resources"]["DatabaseHost"]["Properties"]["UserData"]["Fn::Base64"]
 PAYROLL = "/ebs/pgsql"  # where the example's user data mounts its volume
 RECORD = ".watchkeeper"
-UNFIT, RECOVERING, FAILED = 212, 211, 210
+UNFIT_HOST, UNFIT, RECOVERING, FAILED = 214, 212, 211, 210
 
 
 def send(db: Database, command: str, document: Mapping[str, Any] = START, **parameters: str) -> Outcome:

@@ -327,7 +327,7 @@ class TestStart:
         host.read_only, host.start_fails = False, "FATAL:  out of memory"
         codes.append(lab.start(new, A)[0])
 
-        assert codes == [212, 210, 210, 0, 210, 210, 210]
+        assert codes == [214, 210, 210, 0, 210, 210, 210]
 
     def test_a_server_that_died_is_started_again(self, lab: Lab) -> None:
         host = lab.recorded("i-1", A)

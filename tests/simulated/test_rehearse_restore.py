@@ -235,7 +235,6 @@ def drop(region: Region, name: str) -> None:
     ("host_words", "starts", "reason"),
     [
         ({"start_fails": "PANIC: could not locate a valid checkpoint record"}, 3, "checkpoint record"),
-        ({"unfit": "PostgreSQL 16 is not installed here."}, 1, "not installed"),
         ({"check_fails": "ERROR: a row is missing"}, 1, "a row is missing"),
     ],
 )
@@ -258,6 +257,18 @@ def test_a_start_that_fails_once_is_tried_again(region: Region) -> None:
     rehearse(region)
 
     assert "proven-at" in only_set(region)
+
+
+def test_what_was_made_of_a_set_that_is_deleted_meanwhile_goes_all_the_same(region: Region) -> None:
+    newest = take(region)
+    interrupted(region, "SendCommand")
+    drop(region, newest)
+    before = region.world()
+
+    rehearse(region)
+
+    assert "proven-at" in only_set(region)
+    is_untouched(region, before)
 
 
 # Circumstances, which say nothing of a set
@@ -293,13 +304,24 @@ def test_by_force_it_begins_anew_without_waiting_for_the_end_of_its_time(region:
     assert "proven-at" in only_set(region)
 
 
-def test_an_image_without_pg_amcheck_is_told_and_is_no_fault_of_the_set(region: Region) -> None:
-    machines(region).launched_with = {"amcheck": False}
+@pytest.mark.parametrize(
+    ("image", "name", "said"),
+    [
+        ({"amcheck": False}, "no-check", "pg_amcheck is not installed"),
+        ({"unfit": "The database is of PostgreSQL 16, and this host has none."}, "host-unfit", "this host has none"),
+    ],
+)
+def test_an_image_on_which_nothing_can_be_tried_is_told_and_is_no_fault_of_the_set(
+    region: Region, image: dict[str, Any], name: str, said: str
+) -> None:
+    machines(region).launched_with = image
 
     answer = rehearse(region)
 
-    assert "no-check" in trouble(answer) or "host-gone" in trouble(answer)
-    assert "pg_amcheck is not installed" in notices(region)[-1][1]
+    assert name in trouble(answer) or "host-gone" in trouble(answer)
+    assert told(region)[-1] == f"Watchkeeper: no rehearsal for smallpayroll ({name})"
+    assert said in notices(region)[-1][1]
+    assert [one["Parameters"].get("command") for one in asked(region, "SendCommand")].count(["start"]) == 1
     assert not {"proven-at", "failed"} & set(only_set(region))
     region.run(at_most=hours(6))
     machines(region).launched_with = {}

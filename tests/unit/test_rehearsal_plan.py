@@ -268,6 +268,7 @@ def test_a_long_complaint_is_cut_to_what_a_tag_takes() -> None:
         (scene(group(), host(profile="arn:production"), disk()), "not-alone"),
         (scene(group(), host(), disk(), *copies(on="i-other")), "copy-unusable"),
         (ready(said(answered(), answered("check", code=212, ago=30))), "no-check"),
+        (ready(said(answered(code=214))), "host-unfit"),
     ],
 )
 def test_circumstances_are_told_and_are_no_word_on_the_set(of: Scene, name: str) -> None:
@@ -340,6 +341,15 @@ def test_a_set_of_which_a_snapshot_is_gone_is_rehearsed_no_more() -> None:
     part = replace(SET, members=SET.members[:1])
 
     assert ended(ready(sets=(part,))) == [HOST]
+
+
+def test_the_copy_of_a_snapshot_that_is_gone_goes_and_that_of_one_that_is_not_ours_stays() -> None:
+    free = copies(OLD, on=None)
+
+    assert ended(scene(*free, sets=())) == []
+    assert ended(scene(*free, sets=(), gone=frozenset({free[0].snapshot}))) == ["vol-copy0"]
+    settled = replace(free[0], tags={**free[0].tags, tags.HOST: "i-1"})
+    assert ended(scene(settled, sets=(), gone=frozenset({free[0].snapshot}))) == []
 
 
 def test_a_volume_is_not_deleted_while_somebody_holds_it_and_a_group_not_before_its_volumes() -> None:

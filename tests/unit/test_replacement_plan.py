@@ -861,8 +861,9 @@ def test_a_start_that_failed_is_tried_three_times_and_then_told_with_its_last_wo
     assert "no space left" in found.sentence
 
 
-def test_a_start_that_was_refused_is_not_tried_again() -> None:
-    unfit = (started(code=212, error="It was made by PostgreSQL 15, and this host has 16."),)
+@pytest.mark.parametrize("code", [212, 214])
+def test_a_start_that_was_refused_is_not_tried_again(code: int) -> None:
+    unfit = (started(code=code, error="It was made by PostgreSQL 15, and this host has 16."),)
 
     assert refusal(scene(GONE, HAS, volumes=ON_NEW, details=details(starts={NEW: unfit}))) == "start-refused"
 

@@ -128,6 +128,15 @@ def test_a_failed_rehearsal_is_told_of_a_set() -> None:
     assert "its rehearsal failed" in why(Wish(set="latest-proven"), failed)
 
 
+@pytest.mark.parametrize(("proven", "is_told"), [(timedelta(), False), (-HOUR, True)])
+def test_a_set_that_was_proven_since_it_failed_is_told_as_proven(proven: timedelta, is_told: bool) -> None:
+    words = {"failed": f"{stamp(NOW - HOUR / 2)} a page is damaged", "proven_at": stamp(NOW + proven)}
+    one = named(9, HOUR, **words)
+
+    assert ("rehearsal_failed" in choice.describe(one, NOW)) is is_told
+    assert ("its rehearsal failed" in choice.newest([one], "payroll", NOW)) is is_told
+
+
 @given(
     st.lists(st.sampled_from(ALL), unique_by=lambda one: one.id), st.booleans(), st.sampled_from(["latest", "before"])
 )

@@ -128,6 +128,21 @@ def find(ec2: EC2Client, applications: Sequence[str]) -> list[Snapshot]:
     return [Snapshot.from_boto(snapshot) for page in pages for snapshot in page["Snapshots"]]
 
 
+def find_gone(ec2: EC2Client, ids: Sequence[str]) -> frozenset[str]:
+    """Those of the snapshots with these ids that EC2 does not know any more, whosever they were; asked by filter.
+
+    A filter takes 200 values at most: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html
+    """
+    pages = ec2.get_paginator("describe_snapshots")
+    known = {
+        one["SnapshotId"]
+        for start in range(0, len(ids), 200)
+        for page in pages.paginate(Filters=[{"Name": "snapshot-id", "Values": list(ids[start : start + 200])}])
+        for one in page["Snapshots"]
+    }
+    return frozenset(ids) - known
+
+
 def sort_out(found: Iterable[Snapshot]) -> tuple[list[SnapshotSet], list[Snapshot]]:
     """The sets among snapshots, oldest first, and the snapshots that only claim to be of one.
 

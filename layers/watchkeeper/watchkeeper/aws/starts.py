@@ -30,7 +30,10 @@ ERRORS = "----------ERROR-------"
 AGENTS_OWN = re.compile(r"failed to run commands: exit status \d+\s*$")
 
 # The documents' own exit codes: documents/start_database.yaml, check_database.yaml.
-RECOVERING, UNFIT, DAMAGED = 211, 212, 213
+RECOVERING, UNFIT, DAMAGED, UNFIT_HOST = 211, 212, 213, 214
+
+# What a host says once it says again: that the volumes are not fit for a database, or the host not for this one.
+REFUSALS = (UNFIT, UNFIT_HOST)
 
 # SSM gives a command that never said its last word up only after its time-outs, 75 minutes by default.
 LOST_AFTER = timedelta(minutes=10)

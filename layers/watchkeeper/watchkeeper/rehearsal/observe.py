@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from watchkeeper import tags
 from watchkeeper.aws import agents, groups, hosts, launches, scratch, snapshots, starts, volumes
-from watchkeeper.rehearsal.scene import NOWHERE, YOUNG, Details, Scene
+from watchkeeper.rehearsal.scene import NOWHERE, YOUNG, Details, Scene, may_be_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.launches import Failure, Launch
     from watchkeeper.aws.scratch import Network
-    from watchkeeper.aws.snapshots import SnapshotSet
+    from watchkeeper.aws.snapshots import Snapshot, SnapshotSet
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.rehearsal.settings import Settings
 
@@ -54,12 +54,14 @@ class Seen:
 
 def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: datetime) -> tuple[Scene, ...]:
     """The applications with these names (`*` matches any text), without details; for the calls of their pages."""
-    found = _by_application(volumes.find_of(read.ec2, names, [tags.DATABASE, tags.REHEARSAL]))
+    there = volumes.find_of(read.ec2, names, [tags.DATABASE, tags.REHEARSAL])
+    found = _by_application(there)
     known = _by_application(hosts.find_of(read.ec2, names, [tags.DATABASE_HOST, tags.REHEARSAL]))
     behind = _by_application(groups.find(read.ec2, names, tags.REHEARSAL))
     templates = _by_application(launches.find(read.ec2, names))
-    sets, _ = snapshots.sort_out(snapshots.find(read.ec2, names))
-    taken = _by_application(sets)
+    ours = snapshots.find(read.ec2, names)
+    gone = _find_gone(read, there, ours)
+    taken = _by_application(snapshots.sort_out(ours)[0])
     return tuple(
         Scene(
             name,
@@ -70,9 +72,17 @@ def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: da
             tuple(templates.get(name, ())),
             tuple(taken.get(name, ())),
             name in settings.retired,
+            gone=gone,
         )
         for name in sorted({*found, *known, *behind, *templates})
     )
+
+
+def _find_gone(read: Readers, found: Iterable[Volume], ours: Iterable[Snapshot]) -> frozenset[str]:
+    """The snapshots of copies that are there no more: pruned, or deleted by a person, while they were rehearsed."""
+    known = {one.id for one in ours}
+    lost = sorted({one.snapshot for one in found if may_be_copy(one) and one.snapshot not in known})
+    return snapshots.find_gone(read.ec2, lost) if lost else frozenset()
 
 
 def observe(read: Readers, settings: Settings, name: str, now: datetime, seen: Seen) -> Scene:

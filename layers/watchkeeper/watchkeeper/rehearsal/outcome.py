@@ -61,6 +61,9 @@ def _go_on(scene: Scene, of: SnapshotSet, sent: Sequence[Start], send: Send) -> 
         return again
     if last.outcome.code == starts.DAMAGED or (last.outcome.code == starts.UNFIT and send.command == "start"):
         return _fail(scene, of, _said(last))
+    if last.outcome.code == starts.UNFIT_HOST:
+        sentence = f"{send.host} cannot start the set, as another host from the same launch template could not: "
+        return Plan(trouble=Trouble("host-unfit", f"{sentence}{_said(last)}"))
     if last.outcome.code == starts.UNFIT:
         return Plan(trouble=Trouble("no-check", f"The set started, and cannot be checked: {_said(last)}"))
     failed = [one for one in sent if _has_failed(one)]
@@ -74,7 +77,7 @@ def _go_on(scene: Scene, of: SnapshotSet, sent: Sequence[Start], send: Send) -> 
 
 def _has_failed(one: Start) -> bool:
     """It ran to an end and failed; what the host never answered says nothing of the set."""
-    codes = (0, starts.RECOVERING, starts.UNFIT, starts.DAMAGED, -1)
+    codes = (0, starts.RECOVERING, *starts.REFUSALS, starts.DAMAGED, -1)
     return one.outcome is not None and one.outcome.code not in codes
 
 

@@ -76,6 +76,16 @@ class Rehearsal:
             return None
 
 
+def may_be_copy(volume: Volume) -> bool:
+    """It says that a rehearsal made it of the snapshot that EC2 says, and never was a database's."""
+    return (
+        Rehearsal.of(volume.tags) is not None
+        and volume.snapshot != ""
+        and volume.tags.get(tags.RESTORED_FROM) == volume.snapshot
+        and not any(key in volume.tags for key in OF_A_DATABASE)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Details:
     """What is read of one application alone: where its template launches, and what its scratch host said.
@@ -97,6 +107,7 @@ class Scene:
     """An application: all volumes, instances and groups with its name, its templates and sets, and the moment.
 
     Without details it is one of many that were read together. `forced_at`: an outcome from before then does not count.
+    `gone` are snapshots that copies were made of, and that EC2 does not know any more.
     """
 
     application: str
@@ -108,6 +119,7 @@ class Scene:
     sets: tuple[SnapshotSet, ...] = ()
     is_retired: bool = False
     forced_at: datetime | None = None
+    gone: frozenset[str] = frozenset()
     details: Details | None = field(default=None)
 
     @property
@@ -167,14 +179,12 @@ class Scene:
         return [one for one in self.volumes if self.is_copy(one) and Rehearsal.of(one.tags) == rehearsal]
 
     def is_copy(self, volume: Volume) -> bool:
-        """A rehearsal made it, of one of our snapshots as EC2 itself says, and it never was a database's."""
+        """A rehearsal made it, of one of our snapshots as EC2 itself says, and it never was a database's.
+
+        A snapshot that was deleted meanwhile says no more whose it was, and what was made of it goes all the same.
+        """
         known = {member.id for one in self.sets for member in one.members}
-        return (
-            Rehearsal.of(volume.tags) is not None
-            and volume.snapshot in known
-            and volume.tags.get(tags.RESTORED_FROM) == volume.snapshot
-            and not any(key in volume.tags for key in OF_A_DATABASE)
-        )
+        return may_be_copy(volume) and volume.snapshot in known | self.gone
 
     def disks(self, host: Host) -> list[Volume]:
         """What a scratch host was launched with: tagged as it is, and no copy."""

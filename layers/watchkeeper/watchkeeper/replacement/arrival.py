@@ -89,7 +89,7 @@ def _start_again(scene: Scene, target: Host, sent: Sequence[Start], send: Send) 
         f"(aws ssm start-session --target {target.id}), then send "
         f'{{"application": "{scene.application}", "force": true}} to replace_database_host.'
     )
-    if code == starts.UNFIT:
+    if code in starts.REFUSALS:
         return Plan(Refusal("start-refused", sentence))
     failed = len([one for one in sent if not one.is_recovering])
     if failed >= len(BACKOFF):
