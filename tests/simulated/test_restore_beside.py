@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.simulated.dying import host, is_served_by, look, words
+from region import minutes
+from tests.simulated.dying import host, is_served_by, look, machine, words
 from tests.simulated.restoring import (
     database,
     label,
@@ -117,6 +118,31 @@ def test_a_tag_is_taken_away_only_where_it_has_the_value_that_was_meant(region: 
 
 
 # Bad input
+
+
+def test_an_instance_in_another_zone_is_refused(region: Region) -> None:
+    named = [{"Key": "watchkeeper:application", "Value": "smallpayroll"}]
+    made = region.client("ec2").run_instances(
+        ImageId="ami-0123456789abcdef0",
+        MinCount=1,
+        MaxCount=1,
+        Placement={"AvailabilityZone": "eu-central-1b"},
+        TagSpecifications=[{"ResourceType": "instance", "Tags": named}],
+    )["Instances"][0]["InstanceId"]
+    region.run(region.quiet, at_most=minutes(2))
+
+    told = refusal(region, "host", set="latest", instance=made, path="/elsewhere")
+
+    assert f"{made} is in eu-central-1b, and the volumes are made in eu-central-1a" in told
+
+
+def test_a_path_that_holds_something_is_told(region: Region) -> None:
+    machine(region, host(region)).occupied = frozenset({f"/taken/{database(region)[0]}"})
+
+    told = refusal(region, "host", set="latest", instance=host(region), path="/taken")
+
+    assert "The copies are attached" in told
+    assert "is not an empty directory" in told
 
 
 def test_what_there_is_is_told_where_no_set_is_what_was_asked_for(region: Region) -> None:
