@@ -21,7 +21,9 @@ KEYS = re.compile(
     r"|kms:(GrantIsForAWSResource|ViaService)"
     r"|route53:ChangeResourceRecordSets(Actions|NormalizedRecordNames|RecordTypes)"
 )
-OPERATOR = re.compile(r"(ForAllValues:|ForAnyValue:)?(StringEquals|StringLike|ArnEquals|ArnLike|Bool|Null)(IfExists)?")
+OPERATOR = re.compile(
+    r"(ForAllValues:|ForAnyValue:)?(String(?:Equals|(?:Not)?Like)|ArnEquals|ArnLike|Bool|Null)(IfExists)?"
+)
 FREE = frozenset({"sts:GetCallerIdentity"})
 
 
@@ -107,7 +109,7 @@ def _wild(pattern: str) -> re.Pattern[str]:
 
 
 def _holds(condition: tuple[str, str, tuple[str, ...]], context: Context) -> bool:
-    """One operator. A key that is absent fails, but for ForAllValues and ...IfExists:
+    """One operator. A key that is absent fails, but for ForAllValues, ...IfExists and ...Not...:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
     """
     operator, key, wanted = condition
@@ -115,10 +117,11 @@ def _holds(condition: tuple[str, str, tuple[str, ...]], context: Context) -> boo
     quantifier, comparison, if_exists = OPERATOR.findall(operator)[0]
     if comparison == "Null":
         return (not found) == (wanted[0] == "true")
+    is_negated = "Not" in comparison
     if not found:
-        return bool(if_exists) or quantifier == "ForAllValues:"
-    compare = COMPARISONS[comparison]
-    matches = (any(compare(pattern, value) for pattern in wanted) for value in found)
+        return bool(if_exists) or quantifier == "ForAllValues:" or (is_negated and not quantifier)
+    compare = COMPARISONS[comparison.replace("Not", "")]
+    matches = (any(compare(pattern, value) for pattern in wanted) != is_negated for value in found)
     return all(matches) if quantifier == "ForAllValues:" else any(matches)
 
 

@@ -132,6 +132,8 @@ def test_a_tag_at_creation_is_no_permission_to_tag_later() -> None:
         ("ForAllValues:StringLike", ["watchkeeper:run", "Name"], False),
         ("ForAnyValue:StringLike", ["watchkeeper:run", "Name"], True),
         ("ForAnyValue:StringLike", ["Name"], False),
+        ("ForAllValues:StringNotLike", ["team", "Name"], True),
+        ("ForAllValues:StringNotLike", ["watchkeeper:run", "Name"], False),
     ],
 )
 def test_the_keys_of_a_request_are_asked_for_all_or_for_any(operator: str, keys: list[str], expected: bool) -> None:
@@ -139,6 +141,13 @@ def test_the_keys_of_a_request_are_asked_for_all_or_for_any(operator: str, keys:
     given = [{"Key": key, "Value": "x"} for key in keys]
 
     assert allows(policy, "ec2", "CreateTags", Resources=["snap-1"], Tags=given) == expected
+
+
+@pytest.mark.parametrize(("volume", "expected"), [("vol-1", False), ("vol-2", True)])
+def test_what_must_not_be_like_something_holds_where_there_is_nothing(volume: str, expected: bool) -> None:
+    policy = allow("ec2:DeleteVolume", "*", StringNotLike={"aws:ResourceTag/watchkeeper:role": "data*"})
+
+    assert allows(policy, "ec2", "DeleteVolume", VolumeId=volume) == expected
 
 
 def test_a_command_asks_about_the_document_and_the_host() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from region import (
+    Death,
     Failed,
     Lag,
     LostAnswer,
@@ -599,6 +600,79 @@ def test_fifty_tags_at_most_and_ours_come_first(region: Region) -> None:
     assert {"application", "role", "run", "set", "volumes", "zone", "types", "host"} <= set(words(snapshot))
     assert {"consistency", "frozen-ms"} <= set(words(snapshot))
     assert made["tags_left_out"] > 0
+
+
+def name_apart(region: Region, own: int = 1) -> dict[str, str]:
+    """Two volumes of a database: a Name of its own each and more of that kind, a team together; the names by volume."""
+    add_wal_volume(region)
+    found = [one.id for one in region.world().volumes if "database" in words_of(one.tags).values()]
+    names = dict(zip(sorted(found), ("data", "wal"), strict=True))
+    for one, name in names.items():
+        theirs = {"Name": name, **{f"own-{number:02}": name for number in range(own - 1)}, "team": "pay"}
+        tagged = [{"Key": key, "Value": value} for key, value in theirs.items()]
+        region.client("ec2").create_tags(Resources=[one], Tags=tagged)
+    region.calls.clear()
+    return names
+
+
+def names_of_snapshots(region: Region) -> dict[str, str]:
+    return {one.volume: words(one).get("Name", "") for one in region.world().snapshots}
+
+
+def test_what_people_wrote_on_one_volume_comes_back_on_that_one_alone(region: Region) -> None:
+    names = name_apart(region)
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    assert (made["consistency"], made["tags_left_out"]) == ("application", 0)
+    assert names_of_snapshots(region) == names
+    assert {words(one)["team"] for one in region.world().snapshots} == {"pay"}
+    assert writes(region) == ["SendCommand", "CreateSnapshots", "SendCommand", *["CreateTags"] * 3]  # after the thaw
+
+    region.run(region.quiet, at_most=minutes(20))
+    event = {"application": "smallpayroll", "set": "latest", "into": "volumes"}
+    restored = region.invoke("restore_database", event)["volumes"]
+
+    volumes = {one.id: words_of(one.tags) for one in region.world().volumes}
+    assert {one["of"]: volumes[one["volume"]]["Name"] for one in restored} == names
+
+
+def test_a_set_that_is_not_frozen_has_them_too(region: Region) -> None:
+    names = name_apart(region)
+    host(region).postgres = False
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    assert made["consistency"] == "crash"
+    assert names_of_snapshots(region) == names
+
+
+@pytest.mark.parametrize(("writes_done", "are_lost"), [(3, False), (4, True)])
+def test_a_death_before_these_tags_costs_nothing_else(
+    region: Region, event: dict[str, Any], writes_done: int, are_lost: bool
+) -> None:
+    names = name_apart(region)
+    region.faults.add(Death(after=writes_done))
+    with pytest.raises(Failed, match="killed"):
+        region.invoke(FUNCTION, event)
+    region.run(at_most=2)
+
+    region.invoke(FUNCTION, event)
+
+    assert {words(one)["consistency"] for one in region.world().snapshots} == {"application"}
+    assert names_of_snapshots(region) == (dict.fromkeys(names, "") if are_lost else names)
+    nobody_was_lied_to(region)
+
+
+def test_of_what_is_one_volumes_own_as_much_is_kept_as_there_is_room_for(region: Region) -> None:
+    name_apart(region, own=40)
+
+    (made,) = region.invoke(FUNCTION, {"application": "smallpayroll"})["made"]
+
+    snapshots = region.world().snapshots
+    assert all("Name" in words(one) and len(one.tags) <= 45 for one in snapshots)
+    kept = sum(key in ("Name", "team") or key.startswith("own-") for one in snapshots for key in words(one))
+    assert made["tags_left_out"] == 2 * 41 - kept > 0
 
 
 # Figures

@@ -176,8 +176,8 @@ def test_only_a_snapshot_of_ours_that_is_not_paused_may_be_deleted(template: Tem
     assert statement["Condition"]["Null"] == {"aws:ResourceTag/watchkeeper:paused": "true"}
 
 
-def test_tags_are_written_at_creation_or_afterwards_only_as_a_conclusion(template: Template) -> None:
-    creation, conclusion = [
+def test_tags_are_written_at_creation_or_afterwards_only_as_a_conclusion_or_as_peoples_own(template: Template) -> None:
+    creation, conclusion, own = [
         one["Condition"]
         for name, action, one in writes(template)
         if (name, action) == ("SnapshotDatabaseFunction", "ec2:CreateTags")
@@ -191,6 +191,11 @@ def test_tags_are_written_at_creation_or_afterwards_only_as_a_conclusion(templat
         "watchkeeper:role",
         "watchkeeper:seconds-to-set",
     ]
+    assert own == {
+        "StringLike": {"aws:ResourceTag/watchkeeper:application": {"Ref": "Applications"}},
+        "StringEquals": {"aws:ResourceTag/watchkeeper:role": "snapshot"},
+        "ForAllValues:StringNotLike": {"aws:TagKeys": "watchkeeper:*"},
+    }
 
 
 def test_who_only_shows_writes_nothing(template: Template) -> None:

@@ -159,7 +159,7 @@ RESTORE, UNDO = "restore 2026-11-21T04:30:00Z since 2026-11-22T04:29:00Z", "undo
 
 @pytest.mark.parametrize("paused", [RESTORE, UNDO])
 def test_what_a_restore_has_paused_gets_a_set_of_what_it_undoes_and_no_other(paused: str) -> None:
-    at_it = state(volume(paused=paused), hosts=(replace(host(), tags=host().tags | {tags.PAUSED: paused}),))
+    at_it = state(volume(paused=paused), hosts=(replace(host(), tags={**host().tags, tags.PAUSED: paused}),))
 
     forced = decide(at_it, Look(NOW, "payroll", force=True))
 
@@ -218,6 +218,21 @@ def test_what_people_wrote_goes_along_and_what_is_reserved_does_not() -> None:
     assert isinstance(verdict, Take)
     assert list(verdict.words) == [tags.ADDRESS, tags.KEEP, "team"]  # should there be too many, the last are left out
     assert set(verdict.words.values()) == {"db.internal", "7d", "pay"}
+    assert verdict.own == {}
+
+
+def test_what_people_wrote_on_some_volumes_alone_stays_with_these() -> None:
+    data = volume(DATA, address="db.internal", keep="7d")
+    wal, more = volume(WAL, keep="7d"), volume("vol-3")
+    data = replace(data, tags={**data.tags, "Name": "data", "team": "pay", "aws:x": "y"})
+    wal = replace(wal, tags={**wal.tags, "Name": "wal", "team": "pay", "pages": "no"})
+    more = replace(more, tags={**more.tags, "team": "pay"})
+
+    verdict = decide(state(data, wal, more, hosts=(host(volumes=(DATA, WAL, "vol-3")),)))
+
+    assert isinstance(verdict, Take)
+    assert verdict.words == {tags.ADDRESS: "db.internal", tags.KEEP: "7d", "team": "pay"}
+    assert verdict.own == {DATA: {"Name": "data"}, WAL: {"Name": "wal", "pages": "no"}}
 
 
 def test_what_it_takes_to_make_such_volumes_again_goes_along_in_their_order() -> None:

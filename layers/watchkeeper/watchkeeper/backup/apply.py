@@ -120,6 +120,7 @@ def _take_frozen(clients: Clients, attempt: Attempt, target: Target, held: Held)
     conclusion = {tags.FROZEN_MS: str(frozen_ms), tags.LSN: held.lsn, tags.SECONDS: f"{seconds:.1f}"}
     raised = {tags.CONSISTENCY: consistency} if consistency == "application" else {}
     snapshots.tag(clients.ec2, ids, conclusion | raised)
+    attempts.tell_apart(clients.ec2, attempt.take, taken)
     return Made(attempt.take.application, attempt.run, consistency, reason, ids, frozen_ms, seconds, left_out)
 
 
@@ -130,6 +131,7 @@ def _complete(clients: Clients, attempt: Attempt, released: Released) -> Made:
         raise NotYet(f"EC2 does not yet show {', '.join(released.snapshots)}, which were made in this run")
     conclusion = {tags.FROZEN_MS: str(released.frozen_ms), tags.LSN: released.lsn, tags.CONSISTENCY: "application"}
     snapshots.tag(clients.ec2, released.snapshots, conclusion)
+    attempts.tell_apart(clients.ec2, attempt.take, found)
     reason = "an earlier try made it and was ended before it could say so; the host remembers the freeze"
     return Made(
         attempt.take.application,
@@ -161,5 +163,6 @@ def _take_as_is(clients: Clients, attempt: Attempt, reason: str) -> Made:
     if not set(taken) >= set(attempt.take.volumes):
         taken = attempts.look_up_late(clients.ec2, attempt, problem)
     attempts.disown(clients.ec2, attempt, taken)
+    attempts.tell_apart(clients.ec2, attempt.take, taken)
     ids = attempts.ids(attempt, taken)
     return Made(attempt.take.application, attempt.run, "crash", reason, ids, 0, seconds, left_out)

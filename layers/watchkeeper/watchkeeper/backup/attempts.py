@@ -92,9 +92,10 @@ def look_up_late(ec2: EC2Client, attempt: Attempt, problem: Exception | None) ->
 
 
 def words(attempt: Attempt) -> tuple[dict[str, str], int]:
-    """The tags of the snapshots at creation, ours first, and how many of people's own were left out."""
+    """The tags of the snapshots at creation, ours first, and how many of people's own are left out, of each too."""
     take = attempt.take
     theirs = dict(list(take.words.items())[:MOST_OF_THEIRS])
+    wanted, told = (sum(map(len, one.values())) for one in (take.own, _own(take)))
     ours = {
         tags.APPLICATION: take.application,
         tags.ROLE: tags.SNAPSHOT,
@@ -106,7 +107,22 @@ def words(attempt: Attempt) -> tuple[dict[str, str], int]:
         tags.TYPES: " ".join(take.types),
         tags.HOST: take.host.id,
     }
-    return ours | theirs, len(take.words) - len(theirs)
+    return ours | theirs, len(take.words) - len(theirs) + wanted - told
+
+
+def tell_apart(ec2: EC2Client, take: Take, taken: Mapping[str, str]) -> None:
+    """Tags each snapshot with what people wrote on its volume alone, which CreateSnapshots cannot say.
+
+    After the thaw, and when the set has said what it is: a death before costs these tags and nothing else.
+    """
+    for volume, words in _own(take).items():
+        snapshots.tag(ec2, [taken[volume]], words)
+
+
+def _own(take: Take) -> dict[str, dict[str, str]]:
+    """As many of a volume's own as its snapshot takes beside what all have."""
+    room = max(MOST_OF_THEIRS - len(take.words), 0)
+    return {volume: dict(list(words.items())[:room]) for volume, words in take.own.items() if room}
 
 
 def ids(attempt: Attempt, taken: Mapping[str, str]) -> tuple[str, ...]:

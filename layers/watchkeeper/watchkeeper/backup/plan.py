@@ -34,7 +34,8 @@ MOST_EXCLUDED = 40
 class Take:
     """A set is to be made of these volumes of this host: frozen, or what is said `otherwise`.
 
-    `types` are what it takes to make volumes like these again, one each: type, IOPS and MiB/s.
+    `types` are what it takes to make volumes like these again, one each: type, IOPS and MiB/s. `words` are the tags of
+    all its snapshots, and `own` those of one volume's: people's, where they are not the same on all.
     """
 
     application: str
@@ -42,6 +43,7 @@ class Take:
     volumes: tuple[str, ...]
     types: tuple[str, ...]
     words: Mapping[str, str]
+    own: Mapping[str, Mapping[str, str]]
     reason: str
     is_freezable: bool = True
     otherwise: Literal["crash", "fail", "leave"] = "crash"
@@ -162,26 +164,37 @@ def _judge_take(
         otherwise = "fail"
     elif is_running and look.if_overdue and recent:
         otherwise = "leave"  # it is overdue each hour, and its crash set has rung; another when that is overdue too
+    shared = _shared(some)
     return Take(
         name,
         host,
         tuple(volume.id for volume in some),
         tuple(f"{volume.type}/{volume.iops}/{volume.throughput}" for volume in some),
-        _theirs(some),
+        shared,
+        _own(some, shared),
         "overdue" if look.if_overdue else "asked for",
         is_running,
         otherwise,
     )
 
 
-def _theirs(some: Sequence[Volume]) -> dict[str, str]:
-    """What the volumes of a restore have again: their address, how they are kept, then people's own tags.
-
-    `aws:` is reserved, and what else is ours has a meaning on snapshots.
-    """
+def _shared(some: Sequence[Volume]) -> dict[str, str]:
+    """What all volumes of a restore have again: the database's address and policy, then what people wrote on all."""
     words = {key: value for volume in reversed(some) for key, value in volume.tags.items()}
     kept = {key: words[key] for key in (tags.ADDRESS, tags.KEEP) if key in words}
-    return kept | {key: value for key, value in words.items() if not key.startswith(("aws:", tags.PREFIX))}
+    theirs = _theirs(some[0]).items()
+    return kept | {key: value for key, value in theirs if all(one.tags.get(key) == value for one in some)}
+
+
+def _own(some: Sequence[Volume], shared: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """What people wrote on one volume and not, or not alike, on all: of those that have any."""
+    own = {one.id: {key: value for key, value in _theirs(one).items() if key not in shared} for one in some}
+    return {volume: words for volume, words in own.items() if words}
+
+
+def _theirs(volume: Volume) -> dict[str, str]:
+    """People's own tags: `aws:` is reserved, and what else is ours has a meaning on snapshots."""
+    return {key: value for key, value in volume.tags.items() if not key.startswith(("aws:", tags.PREFIX))}
 
 
 def _newest(sets: Sequence[SnapshotSet]) -> datetime | None:
