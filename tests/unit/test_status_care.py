@@ -103,6 +103,7 @@ def test_a_first_host_is_waited_for_until_it_is_settled() -> None:
     (sentence,) = cared(volumes=both(host="", volumes="")).waits_for
 
     assert sentence == "replace_database_host, until its host remembers what lies where."
+    assert cared(volumes=both(host="", volumes=""), settings=HANDS_OFF).waits_for == ()  # nobody would come
 
 
 # What is refused

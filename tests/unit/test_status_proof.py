@@ -135,7 +135,22 @@ def test_volumes_that_are_not_its_databases_are_told_with_what_they_cost() -> No
     status = told(snapshot_set(), volumes=(aside, copy, others))
 
     assert (
-        "2 volumes that are not its database's (1 retired and 1 restored beside it), 16 GiB, which cost until they are "
-        f"deleted: {WAL} (2026-11-21T04:30:00Z undone), vol-9 (volumes)" in text(status)
+        "2 volumes beside those of its database (1 retired and 1 restored), 16 GiB, to be paid for until deleted: "
+        f"{WAL} (2026-11-21T04:30:00Z undone), vol-9 (into volumes)" in text(status)
     )
     assert status.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("restored_for", "said"),
+    [
+        ("host i-2 /mnt/before", " (into host i-2 /mnt/before)"),
+        ("database", " (into database)"),
+        ("", ""),
+    ],
+)
+def test_one_volume_is_told_as_one_with_what_it_was_restored_for(restored_for: str, said: str) -> None:
+    copy = volume("vol-9", on=None, role=tags.RESTORED, restored_for=restored_for)
+
+    beside = f"1 volume beside those of its database (1 restored), 8 GiB, to be paid for until deleted: vol-9{said}"
+    assert text(told(snapshot_set(), volumes=(copy,))).partition(beside)[1]

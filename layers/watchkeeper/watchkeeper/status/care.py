@@ -67,7 +67,7 @@ def describe(name: str, state: State, settings: Settings, now: datetime) -> Care
         _retired(scene),
         target.id if target else None,
         _lacks(scene, found, refused, _time(since), settings),
-        _waits_for(scene, found),
+        _waits_for(scene, found, settings),
         _next(scene, found, settings),
     )
 
@@ -134,13 +134,15 @@ def _lacks(scene: Scene, found: Plan, refused: str, since: datetime | None, sett
     return ()
 
 
-def _waits_for(scene: Scene, found: Plan) -> tuple[str, ...]:
+def _waits_for(scene: Scene, found: Plan, settings: Settings) -> tuple[str, ...]:
     target = scene.target
     if found.refusal or _missing(scene):
         return ()
     if found.waits and target and target.id != scene.home:
         return (f"its database to move to {target.id}, which is {target.state}: {found.waits[0]}.",)
-    return () if _is_dead(scene, found) else tuple(f"replace_database_host, until {one}." for one in found.waits)
+    if _is_dead(scene, found) or not settings.is_replacing:
+        return ()
+    return tuple(f"replace_database_host, until {one}." for one in found.waits)
 
 
 def _next(scene: Scene, found: Plan, settings: Settings) -> tuple[str, ...]:

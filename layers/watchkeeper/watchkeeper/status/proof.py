@@ -61,7 +61,7 @@ def describe(name: str, state: State, settings: Settings, paused: str | None, no
         newest.started if newest else None,
         _number(newest.members[0].tags.get(tags.RECOVERY_MS, "")) if newest else 0,
         {one.id: one.tags.get(tags.RETIRED, "") for one in retired},
-        {one.id: one.tags.get(tags.RESTORED_FOR, "") for one in copies},
+        {one.id: f"into {said}" if (said := one.tags.get(tags.RESTORED_FOR)) else "" for one in copies},
         sum(one.size_gib for one in (*retired, *copies)),
         (*_failed(sets, at, now), *unended),
         (*rehearsed, *ending),

@@ -159,10 +159,13 @@ def _of_proof(proof: Proof, status: Status) -> Iterable[str]:
         yield f"a proof from {words.ago(status.time - proof.at)}: the set from {taken} was restored{recovered}"
     aside = {**proof.retired, **proof.copies}
     if aside:
-        kinds = f"{len(proof.retired):,} retired and {len(proof.copies):,} restored beside it"
-        which = ", ".join(f"{name} ({said})" if said else name for name, said in aside.items())
-        cost = f"{proof.gib_aside:,} GiB, which cost until they are deleted"
-        yield f"{words.count(len(aside), 'volume')} that are not its database's ({kinds}), {cost}: {which}"
+        kinds = {"retired": len(proof.retired), "restored": len(proof.copies)}
+        said = " and ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
+        which = ", ".join(f"{name} ({word})" if word else name for name, word in aside.items())
+        yield (
+            f"{words.count(len(aside), 'volume')} beside those of its database ({said}), {proof.gib_aside:,} GiB, to "
+            f"be paid for until deleted: {which}"
+        )
 
 
 def _of_web(web: Web) -> Iterable[str]:
