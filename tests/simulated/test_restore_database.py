@@ -81,6 +81,8 @@ def test_a_restore_puts_a_set_into_the_databases_place_and_undo_puts_back_what_w
     undone = restore(region, "undo")
 
     assert (undone["volumes"], undone["put_aside"]) == (before, made["volumes"])
+    assert undone["undo"] == {**payload("undo"), "force": True}  # without, it would be a repeat of this one
+    assert restore(region, "undo")["note"].startswith("it had ended before, so nothing was done")
     assert written(region, before) == 4
     assert notices(region)[-1][0] == PUT_BACK
     assert settled(region) == home
@@ -92,6 +94,21 @@ def test_a_restore_puts_a_set_into_the_databases_place_and_undo_puts_back_what_w
     assert redone["volumes"] == made["volumes"]
     is_sound(region)
     assert machines(region).servers.archived == [(machines(region).servers.disks[before[0]].cluster, 2)]
+
+
+def test_a_dry_run_of_an_undo_tells_what_it_puts_back_and_what_is_lost(region: Region) -> None:
+    refused = restore(region, "undo", dry_run=True)["plan"]
+    before = database(region)
+    restore(region)
+
+    told = restore(region, "undo", dry_run=True)["plan"]
+
+    assert (refused["steps"], "nothing to put back" in refused["refused"]) == ([], True)
+    assert [one["volume"] for one in told["volumes"]] == before
+    assert "restore" in told["volumes"][0]["put_aside"]
+    assert "since these were put aside" in told["lost"]
+    assert "make volumes of the set" not in told["steps"]
+    assert "detach them" in told["steps"]
 
 
 def test_a_second_restore_begins_a_timeline_of_its_own(region: Region) -> None:

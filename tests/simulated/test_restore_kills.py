@@ -75,7 +75,7 @@ def run(region: Region, case: str, *faults: Fault) -> None:
     region.faults.remove(*faults)
     done = len(writes(region))
     look(region)
-    assert restore(region, case, **event | {"force": False})["note"] == "it had ended before"
+    assert restore(region, case, **event | {"force": False})["note"].startswith("it had ended before")
     assert len(writes(region)) == done
     assert (answer["volumes"], answer["put_aside"]) == (database(region), before)
     is_sound(region)
@@ -149,7 +149,7 @@ def test_killed_again_and_again_after_two_writes_each_it_ends_all_the_same(regio
         deaths = die_often(region, case, **event)
 
         assert deaths >= len(done) // 2
-        assert restore(region, case, **event | {"force": False})["note"] == "it had ended before"
+        assert restore(region, case, **event | {"force": False})["note"].startswith("it had ended before")
         assert of_role(region, "retired") == before
         is_sound(region)
     clear_up(region)

@@ -150,7 +150,7 @@ def _moving(scene: Scene) -> str:
     more = f", {', '.join(new)} launched in its place" if new else ""
     return (
         f"A replacement of the host of {scene.application!r} is under way ({scene.home} is {state}{what}{more}): let "
-        f"it end, or see what it is waiting for, then send the event again."
+        f"it end, see what it is waiting for, or start a host that nobody replaces; then send the event again."
     )
 
 

@@ -73,14 +73,15 @@ def answer(scene: Scene, wish: Wish) -> dict[str, Any]:
     if wish.into == "host":
         proof = _proof(scene, made)
         return words | {"mounted": proof.outcome.words.get("mounted", []) if proof and proof.outcome else []}
-    return words | {"to_mount": [line for one in made for line in _commands(scene, one)]}
+    pairs = zip(made, reversed(DEVICES), strict=False)
+    return words | {"to_mount": [line for one, device in pairs for line in _commands(scene, one, device)]}
 
 
-def _commands(scene: Scene, one: Volume) -> tuple[str, ...]:
+def _commands(scene: Scene, one: Volume, device: str) -> tuple[str, ...]:
     place = f"/restored/{_original(scene, one)}"
     return (
-        f"aws ec2 attach-volume --volume-id {one.id} --instance-id INSTANCE --device /dev/sdx",
-        f"mkdir -p {place} && mount -o nouuid {BY_ID}{one.id.replace('-', '')} {place}",
+        f"aws ec2 attach-volume --volume-id {one.id} --instance-id INSTANCE --device {device}",
+        f"sudo mkdir -p {place} && sudo mount -o nouuid {BY_ID}{one.id.replace('-', '')} {place}",
     )
 
 

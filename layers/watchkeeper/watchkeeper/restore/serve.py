@@ -51,7 +51,7 @@ def serve(clients: Clients, settings: Settings, look: Look, wish: Wish, seconds:
         try:
             scene, found = _look(clients, settings, look, wish, seen)
             if look.dry_run:
-                return Report({"plan": telling.planned(scene, found, is_in_place=wish.into == "database")})
+                return Report({"plan": telling.planned(scene, found, wish)})
             if _act(clients, settings, name, found, seen):
                 return _report(scene, wish, seen)
             error = NotYet(f"The same event carries on: it waits until {'; '.join(found.waits) or 'it is done'}.")

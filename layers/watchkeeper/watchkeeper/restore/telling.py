@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper import tags
 from watchkeeper.look import stamp
 from watchkeeper.restore import choice, copies
-from watchkeeper.restore.actions import Tell, describe
+from watchkeeper.restore.actions import Tag, Tell, describe
 from watchkeeper.restore.scene import FOR_DATABASE, came
-from watchkeeper.restore.verdict import STEPS
+from watchkeeper.restore.verdict import MAKING, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,11 +20,20 @@ if TYPE_CHECKING:
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.restore.scene import Operation, Scene
     from watchkeeper.restore.verdict import Plan
+    from watchkeeper.restore.wish import Wish
+
+
+ENDED = 'it had ended before, so nothing was done; "force": true does it once more, from five minutes after its end on'
 
 
 def undo(scene: Scene) -> str:
     """The event that puts back what was there before."""
-    return json.dumps({"application": scene.application, "undo": True})
+    return json.dumps(_undo(scene))
+
+
+def _undo(scene: Scene, of: Operation | None = None) -> dict[str, Any]:
+    """An undo that follows an undo is by force, or it is taken for the same that was delivered twice."""
+    return {"application": scene.application, "undo": True, **({"force": True} if of and of.is_undo else {})}
 
 
 def homeless(scene: Scene) -> str:
@@ -79,7 +88,8 @@ def restored(scene: Scene, proof: Start) -> Tell:
         f"{', '.join(one.id for one in scene.incoming)} (timeline {words.get('timeline', '?')}, recovered in "
         f"{words.get('recoveryMs', '?')} ms).",
         "",
-        f"Put aside, and kept: {', '.join(aside) or 'nothing'}. To put them back: {undo(scene)} to restore_database.",
+        f"Put aside, and kept: {', '.join(aside) or 'nothing'}. To put them back: "
+        f"{json.dumps(_undo(scene, operation))} to restore_database.",
         "They cost what volumes cost; when they are not needed any more: aws ec2 delete-volume --volume-id (each)",
     ]
     subject = f"Watchkeeper: {scene.application} was {'restored' if of else 'put back'}"
@@ -105,25 +115,50 @@ def answer(scene: Scene, seconds: float | None) -> dict[str, Any]:
         **({"note": f"{scene.home} is gone or stopped: replace_database_host brings it up"} if is_dead else {}),
         "put_aside": [each.id for each in aside],
         **({"left_over": left} if (left := _left_over(scene)) else {}),
-        "undo": {"application": scene.application, "undo": True},
-        **({"seconds": round(seconds, 1)} if seconds is not None else {"note": "it had ended before"}),
+        "undo": _undo(scene, operation),
+        **({"seconds": round(seconds, 1)} if seconds is not None else {"note": ENDED}),
     }
 
 
-def planned(scene: Scene, plan: Plan, *, is_in_place: bool) -> dict[str, Any]:
-    """What would be done: with which set, how old its data is, what would be lost, and where it stands."""
-    of = scene.set
+def planned(scene: Scene, plan: Plan, wish: Wish) -> dict[str, Any]:
+    """What would be done: with which data, how old it is, what would be lost, and where it stands."""
     words: dict[str, Any] = {"application": scene.application, "would": [describe(one) for one in plan.actions]}
-    if of:
-        words["set"] = choice.describe(of, scene.now)
-        words["lost_since"] = choice.age(scene.now - of.started)
-        words["volumes"] = [
+    words |= _back(scene, plan) if wish.is_undo else _of_set(scene, wish)
+    words["now"] = [{"volume": one.id, "gib": one.size_gib, "type": one.type} for one in scene.present]
+    steps = [one for one in STEPS[plan.step :] if not (wish.is_undo and one == MAKING)]
+    is_nothing = wish.into != "database" or (plan.refusal and not plan.step)
+    words["steps"] = [] if is_nothing else steps
+    return words | {"waits_for": list(plan.waits)} | ({"refused": plan.refusal} if plan.refusal else {})
+
+
+def _of_set(scene: Scene, wish: Wish) -> dict[str, Any]:
+    of = scene.set
+    if of is None:
+        return {}
+    lost = f"what was written in the last {choice.age(scene.now - of.started)}; the volumes that are put aside keep it"
+    return {
+        "set": choice.describe(of, scene.now),
+        "lost": lost if wish.into == "database" else "nothing: the database stays as it is",
+        "volumes": [
             {"of": one.volume, "gib": one.size_gib, "type": kind}
             for one, (kind, _, _) in zip(of.members, copies.types(of), strict=True)
-        ]
-    words["now"] = [{"volume": one.id, "gib": one.size_gib, "type": one.type} for one in scene.present]
-    words["steps"] = list(STEPS[plan.step :]) if is_in_place else []
-    return words | {"waits_for": list(plan.waits)} | ({"refused": plan.refusal} if plan.refusal else {})
+        ],
+    }
+
+
+def _back(scene: Scene, plan: Plan) -> dict[str, Any]:
+    """What an undo puts back; nothing if it is refused."""
+    marks = [one for one in plan.actions if isinstance(one, Tag) and tags.RESTORED_FOR in one.words]
+    back = [one for one in scene.volumes if any(one.id in mark.ids for mark in marks)]
+    if scene.operation and scene.operation.is_undo:
+        back = list(scene.incoming)
+    if not back:
+        return {}
+    shown = [{"volume": one.id, "gib": one.size_gib, "put_aside": one.tags.get(tags.RETIRED, "")} for one in back]
+    lost = (
+        "what was written since these were put aside; the volumes that they replace are put aside in turn, and keep it"
+    )
+    return {"volumes": shown, "lost": lost}
 
 
 def _left_over(scene: Scene) -> list[str]:

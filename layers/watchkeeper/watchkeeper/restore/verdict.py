@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from watchkeeper.restore.actions import Action
 
+MAKING = "make volumes of the set"
+
 # What putting a set into the database's place consists of, in its order.
 STEPS = (
     "pause the database and its host",
     "make a set of what is about to be put aside",
-    "make volumes of the set",
+    MAKING,
     "stop PostgreSQL and unmount its volumes",
     "detach them",
     "put them aside, and the others in their place",
