@@ -376,6 +376,7 @@ def test_copies_that_never_come_to_be_are_told_and_the_host_is_ended(region: Reg
         ),
         ({"NetworkInterfaces": [{"DeviceIndex": 0, "PrivateIpAddress": "172.31.0.9"}]}, "template-has-an-address"),
         ({"NetworkInterfaces": [{"DeviceIndex": 0}, {"DeviceIndex": 1}]}, "template-has-an-address"),
+        ({"InstanceMarketOptions": {"MarketType": "spot"}}, "template-is-spot"),
     ],
 )
 def test_a_template_that_would_lead_to_production_is_refused(region: Region, data: Any, name: str) -> None:
@@ -600,6 +601,18 @@ def test_of_many_that_are_due_ten_begin_and_those_without_a_proof_for_longest_fi
     assert answer["handed_on"] == [f"app-{one:05}" for one in range(10)]
     assert answer["later"] == ["app-00010", "app-00011"]
     assert region.metrics["NewestProofAgeDays"][-1] > 13
+
+
+def test_copies_go_although_the_subnet_of_the_template_is_gone(region: Region) -> None:
+    interrupted(region, "SendCommand")
+
+    interface = {"DeviceIndex": 0, "SubnetId": "subnet-0123456789abcdef0"}
+    region.run(at_most=hours(6))
+    with other_template(region, NetworkInterfaces=[interface]):
+        answer = rehearse(region)
+
+    assert trouble(answer) == ["no-network"]
+    assert scratch(region) == set()
 
 
 def stock(region: Region, number: int, *, proven: bool) -> None:

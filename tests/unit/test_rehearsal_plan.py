@@ -32,7 +32,7 @@ from watchkeeper.aws.launches import Failure, Launch
 from watchkeeper.aws.scratch import Network
 from watchkeeper.look import stamp
 from watchkeeper.rehearsal import actions, proofs
-from watchkeeper.rehearsal.plan import age_days, plan
+from watchkeeper.rehearsal.plan import age_days, plan, share_out
 from watchkeeper.rehearsal.scene import LONGEST, OUT, Details, Rehearsal
 
 if TYPE_CHECKING:
@@ -157,6 +157,22 @@ def test_the_age_of_a_proof_that_there_is_not_is_that_of_the_oldest_set_or_volum
     assert age_days(scene(sets=sets)) == days
 
 
+def test_ten_that_can_never_be_proven_do_not_keep_others_from_it() -> None:
+    ended = [
+        replace(scene(group(), host(state="terminated"), details=None), application=f"ended-{n}") for n in range(10)
+    ]
+    ended = [replace(one, groups=(replace(group(), name=one.name),), details=None) for one in ended]
+    others = [replace(scene(), application=f"due-{n}", details=None) for n in range(3)]
+    busy = replace(scene(group(), host(), disk()), application="busy", details=None)
+
+    fleet = [*ended, *others, busy]
+    work, late = share_out(fleet, {one.application: plan(one, SETTINGS) for one in fleet})
+
+    assert {"due-0", "due-1", "due-2", "busy"} <= set(work)
+    assert len(work) == 10
+    assert all(one.startswith("ended") for one in late)
+
+
 # Its steps
 
 
@@ -202,6 +218,8 @@ def test_the_start_is_isolated_and_begins_a_timeline_and_the_check_has_the_sql()
 
 # What a set is blamed for
 
+FULL = {"vol-root": "/dev/sda1"} | {f"vol-{letter}": f"/dev/sd{letter}" for letter in "fghijklmnop"}
+
 
 RECOVERED = '{"recoveryMs": 400}'
 
@@ -245,6 +263,16 @@ def test_the_recovery_that_was_measured_goes_with_the_proof() -> None:
     assert conclude.words == {tags.PROVEN_AT: stamp(NOW), tags.RECOVERY_MS: "400"}
 
 
+def test_a_recovery_is_as_long_as_all_starts_that_waited_for_it() -> None:
+    sent = (answered(code=210, ago=900), answered(code=211, ago=400), answered(code=211, ago=300))
+    ended = (answered(output=RECOVERED, ago=100), answered(output='{"recoveryMs": 0}', ago=60))
+
+    (conclude,) = plan(ready(said(*sent, *ended, answered("check", ago=30))), SETTINGS).actions
+
+    assert isinstance(conclude, actions.Conclude)
+    assert conclude.words[tags.RECOVERY_MS] == str(300_000 + 400)
+
+
 def test_a_long_complaint_is_cut_to_what_a_tag_takes() -> None:
     (conclude,) = plan(ready(said(answered(code=212, error="so\n " * 500))), SETTINGS).actions
 
@@ -260,6 +288,7 @@ def test_a_long_complaint_is_cut_to_what_a_tag_takes() -> None:
         (scene(details=Details(replace(NETWORK, claims=(tags.ROLE,)))), "template-has-our-tags"),
         (scene(details=Details(replace(NETWORK, fixed=("NetworkInterfaceId",)))), "template-has-an-address"),
         (scene(details=Details(replace(NETWORK, interfaces=2))), "template-has-an-address"),
+        (scene(details=Details(replace(NETWORK, is_spot=True))), "template-is-spot"),
         (scene(group(), details=Details(NETWORK, failure=Failure("VcpuLimitExceeded", ""))), "no-capacity"),
         (scene(group(), details=Details(NETWORK, failure=Failure("UnauthorizedOperation", ""))), "launch-refused"),
         (scene(group(), host(state="terminated")), "host-gone"),
@@ -267,6 +296,7 @@ def test_a_long_complaint_is_cut_to_what_a_tag_takes() -> None:
         (scene(group(), host(groups=frozenset({"sg-1", "sg-prod"})), disk()), "not-alone"),
         (scene(group(), host(profile="arn:production"), disk()), "not-alone"),
         (scene(group(), host(), disk(), *copies(on="i-other")), "copy-unusable"),
+        (scene(group(), host(volumes=tuple(FULL), devices=FULL), disk(), *copies(on=None)), "copy-unusable"),
         (ready(said(answered(), answered("check", code=212, ago=30))), "no-check"),
         (ready(said(answered(code=214))), "host-unfit"),
     ],
@@ -282,9 +312,11 @@ def test_circumstances_are_told_and_are_no_word_on_the_set(of: Scene, name: str)
 def test_a_host_that_somebody_ended_is_no_news() -> None:
     by_aws = scene(group(), host(state="terminated", reason="Server.InternalError"))
     by_us = scene(group(), host(state="terminated", reason="Client.UserInitiatedShutdown"))
+    not_seen = scene(group(), details=Details(NETWORK, failure=Failure("IdempotentInstanceTerminated", "")))
+    before_a_new_version = scene(group(), details=Details(NETWORK, failure=Failure("IdempotentParameterMismatch", "")))
 
     assert steps(by_aws) == ["Tell"]
-    assert steps(by_us) == []
+    assert [steps(one) for one in (by_us, not_seen, before_a_new_version)] == [[]] * 3
 
 
 def test_one_of_two_scratch_hosts_is_ended() -> None:

@@ -35,6 +35,7 @@ class Network:
 
     `interfaces` is how many network interfaces it names, and `is_public` what it says of a public address. `fixed` are
     words of theirs that only one instance can have, `claims` the tags of ours that it gives, `blocks` its disks.
+    `is_spot`: it asks for spare capacity, which EC2 may give anew once an instance of it is terminated.
     """
 
     vpc: str
@@ -44,6 +45,7 @@ class Network:
     fixed: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     blocks: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    is_spot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,14 @@ class Apart:
 def find_network(ec2: EC2Client, launch: Launch) -> Network:
     """The network of a launch template, by its subnet; the account's default one if it names none.
 
-    Its `vpc` is empty where there is none. Raises ClientError.
+    Its `vpc` is empty where there is none, or where its subnet is gone. Raises ClientError.
     """
     versions = ec2.describe_launch_template_versions(LaunchTemplateId=launch.id, Versions=[str(launch.version)])
     data = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
     interfaces = data.get("NetworkInterfaces", [])
     subnet = interfaces[0].get("SubnetId", "") if interfaces else ""
     if subnet:
-        found = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
+        found = ec2.describe_subnets(Filters=[{"Name": "subnet-id", "Values": [subnet]}])["Subnets"]
     else:
         found = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
     keys = {tag["Key"] for one in data.get("TagSpecifications", []) for tag in one.get("Tags", [])}
@@ -77,6 +79,7 @@ def find_network(ec2: EC2Client, launch: Launch) -> Network:
         tuple(sorted({name for one in interfaces for name in FIXED if one.get(name)})),
         tuple(sorted(key for key in keys if key.startswith(tags.PREFIX))),
         _dying(data),
+        data.get("InstanceMarketOptions", {}).get("MarketType") == "spot",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -86,11 +87,23 @@ def _said(one: Start) -> str:
 
 
 def _prove(scene: Scene, of: SnapshotSet, begun: Sequence[Start], proof: Start) -> Plan:
-    took = next((one.outcome.words.get("recoveryMs") for one in begun if one.outcome and one.is_success), None)
+    took = _recovery_ms(begun)
     words = {tags.PROVEN_AT: stamp(scene.now), **({} if took is None else {tags.RECOVERY_MS: str(took)})}
     found = proof.outcome.words.get("databases", "its") if proof.outcome else "its"
     reason = f"PostgreSQL started on it, and {found} databases were checked"
     return Plan((Conclude(of, words, reason),), ("its outcome is written",))
+
+
+def _recovery_ms(begun: Sequence[Start]) -> int | None:
+    """How long PostgreSQL recovered: a start says how long it saw that itself, and those before it only that it did."""
+    ended = next((number for number, one in enumerate(begun) if one.is_success), None)
+    outcome = begun[ended].outcome if ended is not None else None
+    took = outcome.words.get("recoveryMs") if outcome else None
+    if ended is None or not isinstance(took, int):
+        return None
+    before = list(itertools.takewhile(lambda one: one.is_recovering, reversed(begun[:ended])))
+    unseen = begun[ended].asked - before[-1].asked if before else timedelta()
+    return took + int(unseen / timedelta(milliseconds=1))
 
 
 def _fail(scene: Scene, of: SnapshotSet, said: str) -> Plan:

@@ -13,6 +13,8 @@ from watchkeeper.rehearsal.scene import Rehearsal
 from watchkeeper.rehearsal.verdict import Plan, Trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from watchkeeper.rehearsal.scene import Scene
     from watchkeeper.rehearsal.settings import Settings
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 REST = timedelta(minutes=30)
 
 BEGINS = "a rehearsal begins"
+
+# Hosts of rehearsals take room in the account's quota, which a replacement of production may need: so many at once.
+MOST_AT_ONCE = 10
 
 
 def plan(scene: Scene, settings: Settings) -> Plan:
@@ -104,3 +109,26 @@ def age_days(scene: Scene) -> float:
         return 0.0
     volumes = [one.created for one in scene.volumes if Rehearsal.of(one.tags) is None]
     return proofs.age(scene.sets, min(volumes, default=None), scene.now) / timedelta(days=1)
+
+
+def share_out(fleet: Sequence[Scene], plans: Mapping[str, Plan]) -> tuple[list[str], list[str]]:
+    """Those with work, and those without room for a host: what begins comes first, and of that the oldest proof."""
+    work = [scene for scene in fleet if not plans[scene.application].is_empty]
+    wanting = sorted((one for one in work if _wants_host(one, plans[one.application])), key=_turn)
+    room = max(0, MOST_AT_ONCE - sum(map(_has_host, fleet)))
+    late = [one.application for one in wanting[room:]]
+    return [one.application for one in work if one.application not in late], late
+
+
+def _has_host(scene: Scene) -> bool:
+    return any(scene.is_ours(one) and one.state != "terminated" for one in scene.hosts)
+
+
+def _wants_host(scene: Scene, found: Plan) -> bool:
+    """It begins, or goes on without a host: there was none to be had, or it ended."""
+    return BEGINS in found.waits or (scene.live is not None and not found.actions and not _has_host(scene))
+
+
+def _turn(scene: Scene) -> tuple[bool, float]:
+    """Who was tried already comes last: else ten that can never be proven would keep all others from it."""
+    return scene.live is not None, -age_days(scene)

@@ -14,13 +14,11 @@ from watchkeeper.rehearsal import telling
 from watchkeeper.rehearsal.actions import Conclude, DeleteGroup, DeleteVolume, LetGo, Send, Tell, Terminate, describe
 from watchkeeper.rehearsal.apply import apply
 from watchkeeper.rehearsal.observe import Seen, observe, observe_all
-from watchkeeper.rehearsal.plan import BEGINS, age_days, plan
+from watchkeeper.rehearsal.plan import age_days, plan, share_out
 from watchkeeper.runtime import Metric, Report, now
 from watchkeeper.tags import PROVEN_AT, RECOVERY_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mypy_boto3_lambda import LambdaClient
 
     from watchkeeper.look import Look
@@ -34,10 +32,6 @@ logger = logging.getLogger(__name__)
 
 # Between two observations that found nothing to do: launching takes a minute, checking may take hours.
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 30.0
-
-# Hosts of rehearsals take room in the account's quota, which a replacement of production may need: so many at once.
-MOST_AT_ONCE = 10
-
 
 ENDS = (LetGo, Terminate, DeleteVolume, DeleteGroup)
 
@@ -95,7 +89,7 @@ def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> 
     plans = {scene.application: plan(scene, settings) for scene in fleet}
     if look.dry_run:
         return Report({"plan": [{"application": name, **_described(found)} for name, found in plans.items()]})
-    work, late = _share_out(fleet, plans)
+    work, late = share_out(fleet, plans)
     handed = applications.hand_on(clients.functions, settings.function, look, work) if len(work) > 1 else []
     rest = seconds - (now() - began).total_seconds()
     report = _report(*(_attend(clients, settings, look, name, rest) for name in work if not handed))
@@ -107,15 +101,6 @@ def _sweep(clients: Clients, settings: Settings, look: Look, seconds: float) -> 
     answer = {"looked_at": len(fleet), "handed_on": handed, "later": late, "left": left, **attended}
     strange = [one for name, plan in plans.items() if name not in work or handed for one in plan.strange]
     return Report(answer, metrics, (*report.errors, *map(_contradiction, strange)))
-
-
-def _share_out(fleet: Sequence[Scene], plans: dict[str, Plan]) -> tuple[list[str], list[str]]:
-    """Those with work, and those that begin later: the oldest proof first, and no more at once than there is room."""
-    work = [scene for scene in fleet if not plans[scene.application].is_empty]
-    begins = sorted((one for one in work if BEGINS in plans[one.application].waits), key=age_days)[::-1]
-    room = max(0, MOST_AT_ONCE - sum(bool(one.groups) for one in fleet))
-    late = [one.application for one in begins[room:]]
-    return [one.application for one in work if one.application not in late], late
 
 
 def _attend(clients: Clients, settings: Settings, look: Look, name: str, seconds: float) -> Attended:

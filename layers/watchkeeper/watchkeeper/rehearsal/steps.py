@@ -61,13 +61,21 @@ def is_narrow(group: Group) -> bool:
 def obstacle(network: Network) -> Trouble | None:
     """What of a launch template prevents that a host is launched from it beside production."""
     if not network.vpc:
-        return Trouble("no-network", "The launch template names no subnet, and the account has no default one.")
+        return Trouble(
+            "no-network", "The launch template names no subnet, nor has the account a default; or it is gone."
+        )
     if network.claims:
         told = ", ".join(network.claims)
         return Trouble(
             "template-has-our-tags",
             f"The launch template tags what is launched from it with {told}, so that a scratch host would pass for one "
             f"of production: make a version without it the default.",
+        )
+    if network.is_spot:
+        return Trouble(
+            "template-is-spot",
+            "The launch template asks for a spot instance, which would be no host of a database, and whose request may "
+            "outlive it: make a version without it the default.",
         )
     if network.fixed or network.interfaces > 1:
         told = ", ".join(network.fixed) or f"{network.interfaces} network interfaces"
@@ -95,7 +103,7 @@ def _refusal(failure: Failure | None) -> Trouble | None:
         return None
     if failure.is_capacity:
         return Trouble("no-capacity", f"No scratch host is to be had now: {failure.message}")
-    if failure.code == launches.OF_A_TERMINATED:
+    if failure.code in (launches.OF_A_TERMINATED, launches.OTHER_PARAMETERS):  # of another version, and not there
         return _gone("what RunInstances made is terminated", is_told=False)
     return Trouble("launch-refused", f"The scratch host cannot be launched: {failure.code}: {failure.message}")
 
@@ -175,6 +183,9 @@ def _attach(scene: Scene, live: Rehearsal, host: Host, made: list[Volume]) -> Pl
         sentence = f"{', '.join(broken)}, made of the set, cannot be attached to {host.id}."
         return _end(scene, live, Trouble("copy-unusable", sentence))
     names = [name for name in DEVICES if name not in host.devices.values()]
+    if not names:
+        sentence = f"{host.id} has no device name free of {DEVICES[0]} to {DEVICES[-1]} for all copies of the set."
+        return _end(scene, live, Trouble("copy-unusable", sentence))
     turn = int(scene.age(host) / STUCK) % len(names)
     free = [one for one in made if one.attachment is None and one.state == "available"]
     actions = tuple(
