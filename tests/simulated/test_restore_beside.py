@@ -104,7 +104,7 @@ def test_a_dry_run_writes_nothing_and_tells_sizes_ages_and_steps(region: Region,
     assert writes(region) == []
     assert told["set"]["consistency"] == "application"
     is_in_place = case == "database"
-    assert ("written in the last" if is_in_place else "nothing") in told["lost"]
+    assert ("written since" if is_in_place else "nothing") in told["lost"]
     assert bool(told["steps"]) == is_in_place
     assert [one["gib"] for one in told["volumes"]] == [10, 8]
     assert case != "database" or [one["step"] for one in told["would"]] == ["Tag"]

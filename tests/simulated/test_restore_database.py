@@ -65,9 +65,15 @@ def is_untouched(region: Region, before: list[str]) -> None:
 
 def test_a_restore_puts_a_set_into_the_databases_place_and_undo_puts_back_what_was(region: Region) -> None:
     before, home = database(region), host(region)
+    region.run(at_most=59 - region.clock.moment().second)  # an operation is named by its minute
+    began = region.clock.moment()
 
     made = restore(region)
 
+    took = (region.clock.moment() - began).total_seconds()
+    assert made["seconds"] == pytest.approx(took, abs=2)
+    assert region.metrics["SecondsToRestore"] == [pytest.approx(took, abs=2)]
+    assert f"which took {made['seconds']:.0f} s" in notices(region)[-1][1]
     assert made["volumes"] == database(region) != before
     assert made["put_aside"] == before
     assert made["undo"] == payload("undo")

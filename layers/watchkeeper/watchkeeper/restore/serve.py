@@ -53,7 +53,7 @@ def serve(clients: Clients, settings: Settings, look: Look, wish: Wish, seconds:
             if look.dry_run:
                 return Report({"plan": telling.planned(scene, found, wish)})
             if _act(clients, settings, name, found, seen):
-                return _report(scene, wish, seen)
+                return _report(scene, wish)
             error = NotYet(f"The same event carries on: it waits until {'; '.join(found.waits) or 'it is done'}.")
         except WatchkeeperError:
             raise
@@ -85,11 +85,11 @@ def _act(clients: Clients, settings: Settings, name: str, found: Plan, seen: See
     return found.is_done
 
 
-def _report(scene: Scene, wish: Wish, seen: Seen) -> Report:
+def _report(scene: Scene, wish: Wish) -> Report:
     if wish.into != "database":
         return Report(beside.answer(scene, wish), (Metric("Restored"),))
     if scene.operation is None:  # it had ended before
         return Report(telling.answer(scene, None))
-    seconds = (now() - min(seen.began, scene.operation.since)).total_seconds()
+    seconds = telling.took(scene)
     measured = Metric("SecondsToRestore", seconds, MetricUnit.Seconds)
     return Report(telling.answer(scene, seconds), (Metric("Restored"), measured))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper import tags
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 
 ENDED = 'it had ended before, so nothing was done; "force": true does it once more, from five minutes after its end on'
+
+
+MINUTE = timedelta(minutes=1)
 
 
 def undo(scene: Scene) -> str:
@@ -84,9 +88,9 @@ def restored(scene: Scene, proof: Start) -> Tell:
     what = f"restored from the set of {stamp(of.run)}" if of else "put back to what it was before"
     aside = [one.id for one in scene.outgoing]
     lines = [
-        f"The database of {scene.application} was {what}; PostgreSQL takes writes on {scene.home}, on "
-        f"{', '.join(one.id for one in scene.incoming)} (timeline {words.get('timeline', '?')}, recovered in "
-        f"{words.get('recoveryMs', '?')} ms).",
+        f"The database of {scene.application} was {what}, which took {took(scene):.0f} s; PostgreSQL takes writes on "
+        f"{scene.home}, on {', '.join(one.id for one in scene.incoming)} (timeline {words.get('timeline', '?')}, "
+        f"recovered in {words.get('recoveryMs', '?')} ms).",
         "",
         f"Put aside, and kept: {', '.join(aside) or 'nothing'}. To put them back: "
         f"{json.dumps(_undo(scene, operation))} to restore_database.",
@@ -95,6 +99,13 @@ def restored(scene: Scene, proof: Start) -> Tell:
     subject = f"Watchkeeper: {scene.application} was {'restored' if of else 'put back'}"
     kind = "restored" if of else "undone"
     return Tell(f"{scene.application}.{kind}.{stamp(since)}", subject, "\n".join(lines), "it runs")
+
+
+def took(scene: Scene) -> float:
+    """The seconds since the operation was begun: by this look, or in the minute that it is named by, or before."""
+    since = scene.operation.since if scene.operation else scene.now
+    began = scene.began if scene.began and scene.began < since + MINUTE else since
+    return (scene.now - began).total_seconds()
 
 
 def answer(scene: Scene, seconds: float | None) -> dict[str, Any]:
@@ -135,7 +146,8 @@ def _of_set(scene: Scene, wish: Wish) -> dict[str, Any]:
     of = scene.set
     if of is None:
         return {}
-    lost = f"what was written in the last {choice.age(scene.now - of.started)}; the volumes that are put aside keep it"
+    since = f"{stamp(of.started)} ({choice.age(scene.now - of.started)})"
+    lost = f"what was written since {since}; the volumes that are put aside keep it"
     return {
         "set": choice.describe(of, scene.now),
         "lost": lost if wish.into == "database" else "nothing: the database stays as it is",
