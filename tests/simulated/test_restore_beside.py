@@ -80,6 +80,21 @@ def test_volumes_are_made_as_the_originals_were_and_answered_again(region: Regio
     is_untouched(region, before)
 
 
+def test_a_copy_has_the_type_and_the_speed_that_its_set_recorded(region: Region) -> None:
+    home, known = host(region), words(region, snapshot(region))
+    members = [one for one in region.ec2.snapshots if words(region, one).get("set") == known["set"]]
+    label(region, members, types="gp3/4000/250 io2/500/0")
+
+    made = restore(region, "host", set=members[0], instance=home, path="/fast")["volumes"]
+
+    label(region, members, types=known["types"])
+    fast = [shown(region, next(one["volume"] for one in made if one["of"] == of)) for of in known["volumes"].split()]
+    assert [(one["VolumeType"], one["Iops"], one.get("Throughput", 0)) for one in fast] == [
+        ("gp3", 4000, 250),
+        ("io2", 500, 0),
+    ]
+
+
 def test_a_set_is_mounted_at_a_path_of_an_instance_and_nothing_of_production_changes(region: Region) -> None:
     before, home = database(region), host(region)
 
