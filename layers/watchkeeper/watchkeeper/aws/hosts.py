@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 # A terminated instance is listed, tags and all, for about an hour.
 THERE = ("pending", "running", "stopping", "stopped")
 
+# A stop whose reason is one of these was somebody's wish:
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+BY_PEOPLE = ("Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown")
 
 # What the tag of an Auto Scaling group on its instances is called:
 # https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-tagging.html

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from watchkeeper import tags
 from watchkeeper.aws.addresses import Interface
+from watchkeeper.aws.hosts import BY_PEOPLE
 from watchkeeper.look import stamp
 from watchkeeper.replacement import obstacles, refusals
 from watchkeeper.replacement.actions import Attach, Detach, MoveInterface, Protect, Stop, Tag, Terminate
 from watchkeeper.replacement.arrival import arrive
-from watchkeeper.replacement.scene import BY_PEOPLE, GONE, STOPPED, retired_at
+from watchkeeper.replacement.scene import GONE, STOPPED, retired_at
 from watchkeeper.replacement.verdict import Plan
 
 if TYPE_CHECKING:

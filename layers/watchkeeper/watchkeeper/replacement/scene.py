@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from watchkeeper import tags
 from watchkeeper.aws import launches
+from watchkeeper.aws.hosts import BY_PEOPLE
 from watchkeeper.look import read_time
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ YOUNG = timedelta(minutes=10)
 
 # From the tag to the stop of a host that runs it is seconds; later the tag is of a fence that was given up.
 FENCED_FOR = timedelta(minutes=10)
-
-# A stop whose reason is one of these was somebody's wish:
-# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
-BY_PEOPLE = ("Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown")
 
 STOPPED, GONE = ("stopped", "stopping"), ("terminated", "shutting-down")
 

@@ -33,19 +33,18 @@ def begin(scene: Scene, *, is_undo: bool) -> Plan:
     everything = (*(one.id for one in scene.present), scene.home)
     if not is_undo:
         return Plan((Tag(everything, {tags.PAUSED: operation.word}, "nobody else is to touch it meanwhile"),))
-    return _undo(scene, operation, everything)
+    return _undo(operation, everything, put_back(scene))
 
 
 def turn_round(scene: Scene, underway: Operation) -> Plan:
     """An undo of a restore that has not ended: everything is its from now on."""
     operation = Operation(max(_since(scene), underway.since + timedelta(minutes=1)))
     known = tuple(one.id for one in (*scene.outgoing, *scene.incoming))
-    return _undo(scene, operation, (*known, *((scene.host.id,) if scene.host else ())))
+    return _undo(operation, (*known, *((scene.host.id,) if scene.host else ())), put_back(scene))
 
 
-def _undo(scene: Scene, operation: Operation, everything: tuple[str, ...]) -> Plan:
+def _undo(operation: Operation, everything: tuple[str, ...], back: tuple[Volume, ...] | str) -> Plan:
     """First what is put back is marked, so that whoever carries on means the same; then the rest is paused."""
-    back = put_back(scene)
     if isinstance(back, str):
         return Plan(refusal=back)
     ids = tuple(one.id for one in back)
@@ -56,7 +55,10 @@ def _undo(scene: Scene, operation: Operation, everything: tuple[str, ...]) -> Pl
 
 
 def put_back(scene: Scene) -> tuple[Volume, ...] | str:
-    """The volumes that an undo puts back: those of the database before the last operation, or why it cannot."""
+    """The volumes that an undo puts back: those of the database before the last operation, or why it cannot.
+
+    Where they are gone, or it put none aside, the newest that are there are of an older moment, and nobody meant them.
+    """
     aside = [one for one in scene.of_role(tags.PUT_ASIDE) if _is_dated(one)]
     if scene.operation and not scene.operation.is_undo:
         aside = [one for one in aside if one.tags[tags.RETIRED] == scene.operation.retired]
@@ -65,6 +67,13 @@ def put_back(scene: Scene) -> tuple[Volume, ...] | str:
     if not aside:
         return f"There is nothing to put back: no volume of {scene.application!r} has {tags.ROLE}={tags.PUT_ASIDE}."
     newest = max(aside, key=lambda one: one.tags[tags.RETIRED])
+    last = None if scene.operation else _last(scene)
+    if last and newest.tags[tags.RETIRED] != last.retired:
+        return (
+            f"Nothing is there that {last.word!r}, the last that was done, put aside. The newest that is, {newest.id}, "
+            f"was put aside before ({newest.tags[tags.RETIRED]}): restore a set; or, to have that back all the same, "
+            f"remove {tags.RESTORED_FOR} from the volumes of the database, and send the event again."
+        )
     return members(scene, newest)
 
 
@@ -84,12 +93,17 @@ def members(scene: Scene, one: Volume) -> tuple[Volume, ...] | str:
 
 def ended(scene: Scene, within: timedelta = ENDED) -> Operation | None:
     """The operation that put in the volumes of the database so long ago or less; None if none did."""
-    operations = {came(one) for one in scene.present}
-    found = operations.pop() if len(operations) == 1 else None
-    since = [one.attachment.since for one in scene.present if one.attachment and one.attachment.since]
-    if found is None or not since or ago(scene, max(since)) > within or ago(scene, found.since) > 3 * ENDED:
+    found = _last(scene)
+    if found is None or ago(scene, found.since) > 3 * ENDED:
         return None  # a host may have been replaced since
-    return found
+    since = [one.attachment.since for one in scene.present if one.attachment and one.attachment.since]
+    return found if ago(scene, max([found.since, *since])) <= within else None
+
+
+def _last(scene: Scene) -> Operation | None:
+    """The operation that put in the volumes of the database, or left them there; None if it is not one for all."""
+    operations = {came(one) for one in scene.present}
+    return operations.pop() if len(operations) == 1 else None
 
 
 def refuse(scene: Scene) -> str:
@@ -108,6 +122,13 @@ def refuse(scene: Scene) -> str:
         return (
             f"The database of {name!r} was never settled on one host, so nobody has written down what lies where on "
             f'its volumes: it needs a launch template, and replace_database_host. Or restore "into": "volumes".'
+        )
+    recorded = {name for one in scene.present for name in one.tags.get(tags.VOLUMES, "").split()}
+    if gone := sorted(recorded - {one.id for one in scene.present}):
+        return (
+            f"{', '.join(gone)} is recorded as a volume of {name!r} and is not tagged so, so that only a part of it "
+            f"would be put aside: tag it {tags.APPLICATION}={name} and {tags.ROLE}={tags.DATABASE}; or, if it no "
+            f"longer belongs to it, remove {tags.VOLUMES} from the others."
         )
     return _refuse_host(scene)
 
@@ -185,8 +206,11 @@ def anew(scene: Scene, underway: Operation) -> Plan:
 
 
 def was_in_use(scene: Scene) -> bool:
-    """PostgreSQL took writes on what leaves; what another operation has just put in may never have been started."""
-    since = [of.since for of in map(came, scene.outgoing) if of]
-    if not since or ago(scene, min(since)) > REMEMBERED:
+    """PostgreSQL took writes on what leaves; what a restore has just put in may never have been started.
+
+    What an undo left in its place was, maybe for longer than SSM remembers its start.
+    """
+    since = [of.since for of in map(came, scene.outgoing) if of and not of.is_undo]
+    if len(since) < len(scene.outgoing) or ago(scene, min(since)) > REMEMBERED:
         return True
     return any(one.command == "start" and one.is_success for one in scene.sent_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper import tags
@@ -13,11 +14,16 @@ from watchkeeper.restore.scene import DEVICES, group
 from watchkeeper.restore.verdict import Plan
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from watchkeeper.aws.starts import Start
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.look import Look
     from watchkeeper.restore.scene import Scene
     from watchkeeper.restore.wish import Wish
+
+# What was mounted so short a time before a look is mounted still: Lambda tries again after one minute, and after two.
+RECENT = timedelta(minutes=5)
 
 BY_ID = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_"
 
@@ -29,10 +35,10 @@ def purpose(wish: Wish) -> str:
 
 def plan(scene: Scene, wish: Wish, look: Look) -> Plan:
     """What to do now; nothing of production is touched, and nothing of it is waited for."""
-    zone = wish.zone or scene.zone or scene.launch_zone or _recorded_zone(scene)
+    zone = _zone(scene, wish)
     if refusal := _refuse_zone(scene, wish, zone) or (wish.into == "host" and _refuse_instance(scene, wish, zone)):
         return Plan(refusal=refusal)
-    made = copies(scene, wish, zone)
+    made = copies(scene, wish)
     there = {one.tags.get(tags.RESTORED_FROM) for one in made}
     missing = tuple(member for member in scene.set.members if member.id not in there) if scene.set else ()
     if missing and scene.is_making_late:
@@ -48,18 +54,18 @@ def plan(scene: Scene, wish: Wish, look: Look) -> Plan:
     return _mount(scene, wish, made) if wish.into == "host" else Plan(is_done=True)
 
 
-def copies(scene: Scene, wish: Wish, zone: str = "") -> tuple[Volume, ...]:
+def copies(scene: Scene, wish: Wish) -> tuple[Volume, ...]:
     """The volumes that were made for this wish, one of each snapshot, now or by the same wish before."""
     first: dict[str, Volume] = {}
     for one in scene.copies(purpose(wish)):
-        if not zone or one.zone == zone:
+        if one.zone == _zone(scene, wish):
             first.setdefault(one.tags[tags.RESTORED_FROM], one)
     return tuple(sorted(first.values(), key=lambda one: one.id))
 
 
 def answer(scene: Scene, wish: Wish) -> dict[str, Any]:
     """The volumes, of what each is a copy, and where it is mounted or how it can be."""
-    made = copies(scene, wish, wish.zone)
+    made = copies(scene, wish)
     shown = [
         {"volume": one.id, "of": _original(scene, one), "gib": one.size_gib, "type": one.type, "zone": one.zone}
         for one in made
@@ -90,8 +96,9 @@ def _original(scene: Scene, one: Volume) -> str:
     return next((each.volume for each in members if each.id == one.tags.get(tags.RESTORED_FROM)), "")
 
 
-def _recorded_zone(scene: Scene) -> str:
-    return scene.set.members[0].tags.get(tags.ZONE, "") if scene.set else ""
+def _zone(scene: Scene, wish: Wish) -> str:
+    recorded = scene.set.members[0].tags.get(tags.ZONE, "") if scene.set else ""
+    return wish.zone or scene.zone or scene.launch_zone or recorded
 
 
 def _refuse_zone(scene: Scene, wish: Wish, zone: str) -> str:
@@ -139,11 +146,16 @@ def _mount(scene: Scene, wish: Wish, made: tuple[Volume, ...]) -> Plan:
         return Plan(is_done=True)
     places = [wish.path if len(made) == 1 else f"{wish.path}/{_original(scene, one)}" for one in made]
     words = {"volumeIds": group(made), "places": " ".join(places)}
-    return ask(scene, host.id, "mount", words, 0, since=scene.began_on(host, made))
+    return ask(scene, host.id, "mount", words, 0, since=_mounting_counts_from(scene, made))
 
 
 def _proof(scene: Scene, made: tuple[Volume, ...]) -> Start | None:
     """The mounting that was asked for since all was attached there."""
-    host = scene.hosts.get(made[0].host or "") if made else None
-    sent = scene.asked("mount", scene.began_on(host, made)) if host else []
+    sent = scene.asked("mount", _mounting_counts_from(scene, made)) if made and made[0].host else []
     return next((one for one in sent if one.is_success), None)
+
+
+def _mounting_counts_from(scene: Scene, made: tuple[Volume, ...]) -> datetime | None:
+    """Not from long ago: no fstab names a copy, and a reboot, which EC2 does not show, unmounts it."""
+    moments = (scene.began_on(scene.hosts.get(made[0].host or ""), made), scene.began and scene.began - RECENT)
+    return max(filter(None, moments), default=None)

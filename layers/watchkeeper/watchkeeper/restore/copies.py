@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from watchkeeper import tags
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from watchkeeper.aws.snapshots import Snapshot, SnapshotSet
+    from watchkeeper.aws.volumes import Volume
 
 
 def types(of: SnapshotSet) -> list[tuple[str, int, int]]:
@@ -28,6 +31,11 @@ def words(application: str, member: Snapshot, role: str) -> dict[str, str]:
     """The tags of the copy that is made of a snapshot: its original's, what it is, and what it was made of."""
     ours = {tags.APPLICATION: application, tags.ROLE: role, tags.RESTORED_FROM: member.id}
     return originals(member) | ours
+
+
+def place(of: Iterable[Volume]) -> dict[str, str]:
+    """What stays of these volumes where others take their place: where clients look for them, and how they are kept."""
+    return {key: one.tags[key] for one in of for key in (tags.ADDRESS, tags.KEEP) if key in one.tags}
 
 
 def _type(text: str) -> tuple[str, int, int]:

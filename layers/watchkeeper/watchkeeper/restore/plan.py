@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper import tags
-from watchkeeper.aws.hosts import THERE
+from watchkeeper.aws.hosts import BY_PEOPLE, THERE
 from watchkeeper.look import stamp
-from watchkeeper.restore import arrival, begin, choice, telling
+from watchkeeper.restore import arrival, begin, choice, copies, telling
 from watchkeeper.restore.actions import Detach, Make, Protect, Tag
 from watchkeeper.restore.commands import ask
 from watchkeeper.restore.scene import FOR_DATABASE, OFF, ago, group
@@ -75,14 +75,15 @@ def _refuse(scene: Scene, operation: Operation, wish: Wish) -> str:
         return (
             f"{', '.join(others)} was paused by somebody while {operation.word!r} is under way: remove {tags.PAUSED}."
         )
+    if wish.is_undo:
+        return ""
     undo = telling.undo(scene)
     if operation.is_undo:
-        is_other = not wish.is_undo
-        return f"An undo is under way ({operation.word}): {undo} carries on with it." if is_other else ""
-    if wish.is_undo or (scene.set and choice.fits(wish, scene.set)):
-        return ""
-    if scene.set is None:
+        return f"An undo is under way ({operation.word}): {undo} carries on with it."
+    if scene.set is None or (not scene.set.is_whole and (scene.leaving or scene.is_torn)):
         return f"The set {operation.set} of the restore under way is not there any more: {undo} puts back what was."
+    if choice.fits(wish, scene.set):
+        return ""
     return (
         f"Another restore is under way, of the run {stamp(scene.set.run)} ({operation.word}): "
         f"name its set to carry on with it, or send {undo} first."
@@ -93,8 +94,9 @@ def _pause(scene: Scene, operation: Operation) -> Plan | None:
     """What two who began at once, or one who was killed, have left unlike; None once all is paused for the same."""
     if operation.is_undo and scene.incoming:
         back = begin.members(scene, scene.incoming[0])
-        unmarked = () if isinstance(back, str) else tuple(one.id for one in back if one not in scene.incoming)
-        if unmarked:
+        if isinstance(back, str):
+            return Plan(() if _has_begun(scene) else arrival.unpause(scene), refusal=back)
+        if unmarked := tuple(one.id for one in back if one not in scene.incoming):
             mark = {tags.PAUSED: operation.word, tags.RESTORED_FOR: operation.word}
             return Plan((Tag(unmarked, mark, "these are put back with the others"),))
     if not scene.leaving and not scene.is_torn:
@@ -128,6 +130,10 @@ def _carry_on(scene: Scene, operation: Operation, look: Look, settings: Settings
 
 def _without_host(scene: Scene, operation: Operation) -> Plan:
     """Its host died: what is torn is made whole, which takes no host, and replace_database_host does the rest."""
+    host = scene.host
+    is_left = host and host.state == "stopped" and host.reason in BY_PEOPLE and tags.RETIRED not in host.tags
+    if host and is_left and (_has_begun(scene) or not scene.leaving):
+        return Plan(refusal=telling.stopped(host, operation))
     if scene.is_torn:
         held = tuple(f"{one.id} is detached" for one in scene.leaving if one.attachment)
         if held:  # it was, or nothing would have been put aside: somebody is at it
@@ -157,11 +163,10 @@ def _without_agent(scene: Scene, host: str) -> Plan:
 
 def _clear(scene: Scene, operation: Operation, look: Look) -> Plan:
     """What was there before makes room: kept by a set, stopped, detached, and put aside."""
-    if not _has_begun(scene):
-        if waiting := _protect(scene, operation, look):
-            return waiting
-        if waiting := _make(scene, operation):
-            return waiting
+    if not _has_begun(scene) and (waiting := _protect(scene, operation, look)):
+        return waiting
+    if waiting := _make(scene, operation):  # what was made may be gone again
+        return waiting
     held = [one for one in scene.leaving if one.attachment]
     strange = [one for one in held if one.attachment and one.attachment.host != scene.home]
     if strange:
@@ -201,7 +206,7 @@ def _make(scene: Scene, operation: Operation) -> Plan | None:
     if scene.missing and scene.is_making_late:
         return Plan(refusal=f"{telling.unmade(scene.missing)} {telling.undo(scene)} ends the restore.", step=2)
     if scene.missing and scene.set:
-        words = {tags.RESTORED_FOR: FOR_DATABASE, tags.PAUSED: operation.word}
+        words = copies.place(scene.outgoing) | {tags.RESTORED_FOR: FOR_DATABASE, tags.PAUSED: operation.word}
         wanted: SnapshotSet = replace(scene.set, members=scene.missing)
         zone = scene.outgoing[0].zone
         return Plan((Make(wanted, zone, words, operation.word, "they take the database's place"),), step=2)

@@ -166,8 +166,9 @@ class Scene:
 
     @property
     def zone(self) -> str:
-        """The zone of the database; empty if it has no volume."""
-        return next((one.zone for one in (*self.present, *self.of_role(tags.PUT_ASIDE))), "")
+        """The zone of the database, or of what was put aside last; empty if it has no volume."""
+        aside = sorted(self.of_role(tags.PUT_ASIDE), key=lambda one: one.tags.get(tags.RETIRED, ""))
+        return next((one.zone for one in (*self.present, *reversed(aside))), "")
 
     @property
     def home(self) -> str:

@@ -16,6 +16,7 @@ from watchkeeper.restore.verdict import MAKING, STEPS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.snapshots import Snapshot
     from watchkeeper.aws.starts import Start
     from watchkeeper.aws.volumes import Volume
@@ -73,9 +74,20 @@ def failed(scene: Scene, host: str, command: str, said: str) -> str:
     if command == "mount":
         return f"The copies are attached to {host}, and not mounted: {said}"
     what = "is not stopped" if command == "stop" else "does not start"
+    way_out = f"send {undo(scene)} to put back what was"
+    if scene.operation and scene.operation.is_undo:
+        way_out = f"remove {tags.PAUSED} from all of it and restore a set"
     return (
         f"PostgreSQL {what} on {host}: {said} All of {scene.application!r} stays paused: mend it there (aws ssm "
-        f"start-session --target {host}) and send the event again, or send {undo(scene)} to put back what was."
+        f"start-session --target {host}) and send the event again, or {way_out}."
+    )
+
+
+def stopped(host: Host, operation: Operation) -> str:
+    """A host that somebody stopped is not replaced, and who starts it again finds a database that is half there."""
+    return (
+        f"{host.id} was stopped by somebody ({host.reason}) in the middle of {operation.word!r}: start it again, or "
+        f"terminate it to have it replaced, then send the event again. Until then all stays paused."
     )
 
 
