@@ -108,7 +108,7 @@ def scene(*things: Group | Host | Volume, details: Details | None = None, **more
     known = Scene(
         "payroll",
         NOW,
-        (builders.volume(), *(one for one in things if isinstance(one, Volume))),
+        (builders.volume(host="i-production"), *(one for one in things if isinstance(one, Volume))),
         (builders.host("i-production"), *(one for one in things if isinstance(one, Host))),
         tuple(one for one in things if isinstance(one, Group)),
         (Launch("lt-1", "payroll", 1),),

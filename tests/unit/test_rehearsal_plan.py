@@ -83,6 +83,10 @@ def test_a_rehearsal_begins_where_there_is_no_proof() -> None:
         ({"launches": (Launch("lt-1", "payroll", 1), Launch("lt-2", "payroll", 1))}, "it has several launch templates"),
         ({"is_retired": True}, "retired by name"),
         ({"volumes": (builders.volume(paused="moving"),)}, "paused: moving"),
+        (
+            {"volumes": (builders.volume(),)},
+            "its volumes do not say yet what lies on them, which replace_database_host has written there",
+        ),
         ({"launches": (Launch("lt-1", "payroll", 1, tags={tags.PAUSED: "image"}),)}, "paused: image"),
         ({"sets": (snapshot_set(DAY, proven_at=stamp(NOW - 6 * DAY)),)}, f"proven at {stamp(NOW - 6 * DAY)}"),
         ({"sets": ()}, "no finished application set is there that did not fail of late"),
@@ -409,6 +413,12 @@ def test_a_failure_is_told_before_it_is_cleaned_up() -> None:
     assert isinstance(tell, actions.Tell)
     assert "invalid page" in tell.text
     assert "Terminate" in steps(ready(sets=failed))
+
+
+def test_a_rehearsal_of_the_future_is_none() -> None:
+    edited = Rehearsal("newest", NOW + DAY)
+
+    assert ended(scene(group(edited), host(edited), disk(edited))) == [HOST]
 
 
 @pytest.mark.parametrize("changes", [{}, {"is_retired": True}, {"launches": ()}, {"sets": (snapshot_set(HOUR),)}])

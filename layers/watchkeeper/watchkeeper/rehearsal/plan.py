@@ -94,6 +94,8 @@ def _why_not(scene: Scene, settings: Settings) -> str:
         return "retired by name"
     if scene.paused:
         return f"paused: {scene.paused}"
+    if scene.is_unsettled:
+        return "its volumes do not say yet what lies on them, which replace_database_host has written there"
     if not proofs.is_due(scene.sets, settings.every, scene.now, scene.forced_at):
         last = proofs.newest(scene.sets, scene.now)
         return f"proven at {stamp(last)}" if last else "its rehearsal has an outcome"

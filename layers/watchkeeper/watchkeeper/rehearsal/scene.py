@@ -135,6 +135,12 @@ class Scene:
         return next((one[tags.PAUSED] for one in production if tags.PAUSED in one), "")
 
     @property
+    def is_unsettled(self) -> bool:
+        """No host was ever sent start_database's `record` for its volumes, without which none of its sets starts."""
+        present = [one for one in self.volumes if one.tags.get(tags.ROLE) == tags.DATABASE]
+        return bool(present) and not any(tags.HOST in one.tags for one in present)
+
+    @property
     def live(self) -> Rehearsal | None:
         """The rehearsal that goes on: its group is there, its time is not over, and it can be ended."""
         known = [Rehearsal.of(one.tags) for one in self.groups if one.name == self.name]
@@ -143,7 +149,7 @@ class Scene:
 
     def is_past(self, rehearsal: Rehearsal) -> bool:
         """It has had its time, or what it is of is gone."""
-        is_over = self.now - rehearsal.since >= LONGEST
+        is_over = abs(self.now - rehearsal.since) >= LONGEST  # somebody may have edited since when
         return is_over or self.is_retired or not self.launches or self.find_set(rehearsal) is None
 
     def find_set(self, rehearsal: Rehearsal) -> SnapshotSet | None:
