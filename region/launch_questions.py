@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # What names still more resources, and is used nowhere here.
 UNKNOWN = "CapacityReservationSpecification ElasticGpuSpecifications ElasticInferenceAccelerators LicenseSpecifications"
 
+# It names none: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CapacityReservationSpecification.html
+NO_RESERVATION = {"CapacityReservationPreference": "none"}
+
 About = Callable[..., Ask]
 
 
@@ -27,6 +30,8 @@ def run_instances(place: Place, action: str, parameters: Mapping[str, Any]) -> l
     named = parameters.get("LaunchTemplate")
     template, data = place.template(named) if named else ("", {})
     wanted = {**data, **parameters}
+    if wanted.get("CapacityReservationSpecification") == NO_RESERVATION:
+        del wanted["CapacityReservationSpecification"]
     if unknown := set(wanted) & set(UNKNOWN.split()):
         raise PolicyError(f"{action} is not known with {', '.join(sorted(unknown))}")
 

@@ -13,7 +13,7 @@ import yaml
 from region.disks import kernel
 from tests.disks import database, starting
 from tests.disks.database import BINARIES, DATA, Database, words
-from tests.disks.starting import FAILED, UNFIT, send
+from tests.disks.starting import FAILED, UNFIT, UNFIT_HOST, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -118,6 +118,16 @@ def test_no_other_start_takes_an_isolated_server_for_production(isolated: Databa
 
     assert refused.code == UNFIT
     assert "isolated" in refused.stderr
+
+
+def test_a_library_that_the_image_lacks_is_no_fault_of_the_set(copy: Database) -> None:
+    database.mount(copy.host, copy.volumes[0], "/data")
+    copy.host.call(f"echo \"shared_preload_libraries = 'pg_nothing'\" >>{DATA}/postgresql.auto.conf")
+
+    refused = send(copy, "start", isolated="true", newTimeline=SET)
+
+    assert refused.code == UNFIT_HOST
+    assert 'could not access file "pg_nothing"' in refused.stderr
 
 
 def test_a_copy_of_a_standby_connects_to_nobody(copy: Database) -> None:

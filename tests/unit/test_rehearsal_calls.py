@@ -127,6 +127,7 @@ def test_a_scratch_host_has_nothing_of_the_templates_that_leads_to_production() 
     assert asked["IamInstanceProfile"] == {"Arn": "arn:rehearsal"}
     assert asked["InstanceInitiatedShutdownBehavior"] == "terminate"
     assert asked["DisableApiTermination"] is False
+    assert asked["CapacityReservationSpecification"] == {"CapacityReservationPreference": "none"}
     interface = {"DeviceIndex": 0, "Groups": ["sg-1"], "DeleteOnTermination": True, "SubnetId": "subnet-1"}
     assert asked["NetworkInterfaces"] == [interface]
     assert "SecurityGroupIds" not in asked

@@ -88,7 +88,8 @@ def run(
 ) -> Host | Failure:
     """Launches a scratch host with all its disks, as `launches.run` does another; `wish` is its number and token.
 
-    What the request says counts in place of the template's. It is gone, and its disks, once it shuts down:
+    What the request says counts in place of the template's. It is gone, and its disks, once it shuts down, and what
+    capacity is reserved stays free for a host of production:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
     number, token = wish
@@ -98,6 +99,7 @@ def run(
         "IamInstanceProfile": {"Arn": apart.profile},
         "InstanceInitiatedShutdownBehavior": "terminate",
         "DisableApiTermination": False,
+        "CapacityReservationSpecification": {"CapacityReservationPreference": "none"},
         "TagSpecifications": [
             {"ResourceType": "instance", "Tags": tags.write(words)},
             {"ResourceType": "volume", "Tags": tags.write(words)},
