@@ -421,12 +421,6 @@ def test_a_rehearsal_of_the_future_is_none() -> None:
     assert ended(scene(group(edited), host(edited), disk(edited))) == [HOST]
 
 
-def test_a_rehearsal_of_the_future_is_none() -> None:
-    edited = Rehearsal("newest", NOW + DAY)
-
-    assert ended(scene(group(edited), host(edited), disk(edited))) == [HOST]
-
-
 @pytest.mark.parametrize("changes", [{}, {"is_retired": True}, {"launches": ()}, {"sets": (snapshot_set(HOUR),)}])
 def test_what_has_had_its_time_or_lost_its_reason_is_ended(changes: Any) -> None:
     of = OLD if not changes else LIVE
