@@ -620,7 +620,7 @@ def stock(region: Region, number: int, *, proven: bool) -> None:
     for one in range(number):
         own = {"watchkeeper:application": f"app-{one:05}"}
         volume = region.ec2.create_volume(8, "eu-central-1a", volume_type="gp3").id
-        region.ec2.create_tags([volume], {**own, "watchkeeper:role": "database"})
+        region.ec2.create_tags([volume], {**own, "watchkeeper:role": "database", "watchkeeper:host": "i-1"})
         region.ec2.create_launch_template(
             f"app-{one:05}",
             "",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Between two observations that found nothing to do: launching takes a minute, checking may take hours.
-PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 30.0
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 30.0
 
 ENDS = (LetGo, Terminate, DeleteVolume, DeleteGroup)
 
