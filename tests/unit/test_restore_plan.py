@@ -451,3 +451,10 @@ def test_where_the_host_died_a_torn_database_is_made_whole_and_given_back(state:
     assert whole.is_done
     assert [type(one) for one in before.actions] == [Untag, Untag]
     assert f"{OLD} is {state}" in before.refusal
+
+
+@pytest.mark.parametrize(("code", "is_refused"), [(210, False), (212, True), (214, True)])
+def test_a_start_that_was_refused_is_not_tried_again(code: int, is_refused: bool) -> None:
+    world = scene(aside(), put_in(OLD), sent_in=sent("start", code=code, error="This host has no PostgreSQL."))
+
+    assert ("This host has no PostgreSQL." in planned(world).refusal) is is_refused
