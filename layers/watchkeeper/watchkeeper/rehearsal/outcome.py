@@ -89,8 +89,8 @@ def _said(one: Start) -> str:
 def _prove(scene: Scene, of: SnapshotSet, begun: Sequence[Start], proof: Start) -> Plan:
     took = _recovery_ms(begun)
     words = {tags.PROVEN_AT: stamp(scene.now), **({} if took is None else {tags.RECOVERY_MS: str(took)})}
-    found = proof.outcome.words.get("databases", "its") if proof.outcome else "its"
-    reason = f"PostgreSQL started on it, and {found} databases were checked"
+    found = proof.outcome.words.get("databases", "?") if proof.outcome else "?"
+    reason = f"PostgreSQL started on it, and it was checked (databases: {found})"
     return Plan((Conclude(of, words, reason),), ("its outcome is written",))
 
 
