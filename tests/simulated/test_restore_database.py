@@ -89,6 +89,7 @@ def test_a_restore_puts_a_set_into_the_databases_place_and_undo_puts_back_what_w
     assert (undone["volumes"], undone["put_aside"]) == (before, made["volumes"])
     assert undone["undo"] == {**payload("undo"), "force": True}  # without, it would be a repeat of this one
     assert restore(region, "undo")["note"].startswith("it had ended before, so nothing was done")
+    assert "was put aside by an undo" in refusal(region)  # a late delivery of the restore, say
     assert written(region, before) == 4
     assert notices(region)[-1][0] == PUT_BACK
     assert settled(region) == home

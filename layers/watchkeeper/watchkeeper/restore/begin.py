@@ -9,6 +9,7 @@ from watchkeeper import tags
 from watchkeeper.aws.hosts import THERE
 from watchkeeper.aws.starts import REMEMBERED
 from watchkeeper.look import read_time
+from watchkeeper.restore import choice
 from watchkeeper.restore.actions import Tag
 from watchkeeper.restore.scene import Operation, ago, came, group
 from watchkeeper.restore.verdict import Plan
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from watchkeeper.aws.hosts import Host
     from watchkeeper.aws.volumes import Volume
     from watchkeeper.restore.scene import Scene
+    from watchkeeper.restore.wish import Wish
 
 # A restore that has ended is not begun again by the same event, which Lambda may deliver twice, for so long; where a
 # person insists, for as long as Lambda's own retries take.
@@ -98,6 +100,19 @@ def ended(scene: Scene, within: timedelta = ENDED) -> Operation | None:
         return None  # a host may have been replaced since
     since = [one.attachment.since for one in scene.present if one.attachment and one.attachment.since]
     return found if ago(scene, max([found.since, *since])) <= within else None
+
+
+def is_meant(scene: Scene, wish: Wish, over: Operation) -> bool:
+    """Whether what has ended is what the wish asks for."""
+    of = [one for one in scene.sets if one.id == over.set]
+    return over.is_undo == wish.is_undo and (wish.is_undo or any(choice.fits(wish, one) for one in of))
+
+
+def was_undone(scene: Scene, wish: Wish, over: Operation) -> bool:
+    """Whether an undo has just put aside what the wish asks for: Lambda may deliver a restore late, and twice."""
+    aside = [one for one in scene.of_role(tags.PUT_ASIDE) if one.tags.get(tags.RETIRED) == over.retired]
+    undone = [of for of in map(came, aside) if of]
+    return over.is_undo and not wish.is_undo and any(is_meant(scene, wish, of) for of in undone)
 
 
 def _last(scene: Scene) -> Operation | None:

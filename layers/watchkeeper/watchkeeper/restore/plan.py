@@ -59,12 +59,10 @@ def _begin(scene: Scene, wish: Wish, look: Look) -> Plan:
     if scene.worked:
         return Plan(refusal=f"Somebody else has ended {scene.worked.word!r} meanwhile, without a restore.")
     over = begin.ended(scene, begin.FORCED if look.force else begin.ENDED)
-    is_meant = over is not None and (
-        over.is_undo == wish.is_undo
-        and (wish.is_undo or any(choice.fits(wish, one) for one in scene.sets if one.id == over.set))
-    )
-    if is_meant:
+    if over and begin.is_meant(scene, wish, over):
         return Plan(step=len(STEPS), is_done=True)
+    if over and not look.force and begin.was_undone(scene, wish, over):
+        return Plan(refusal=telling.undone(scene, over))
     return begin.begin(scene, is_undo=wish.is_undo)
 
 

@@ -41,6 +41,14 @@ def _undo(scene: Scene, of: Operation | None = None) -> dict[str, Any]:
     return {"application": scene.application, "undo": True, **({"force": True} if of and of.is_undo else {})}
 
 
+def undone(scene: Scene, over: Operation) -> str:
+    """The restore that is asked for was undone a moment ago, and the event may be older than that."""
+    return (
+        f"What this restores in {scene.application!r} was put aside by an undo at {stamp(over.since)}, less than an "
+        f'hour ago: send it with "force": true if you mean it once more.'
+    )
+
+
 def homeless(scene: Scene) -> str:
     """No volume that is involved remembers a host."""
     return f"No volume of {scene.application!r} remembers the host that it was settled on ({tags.HOST})."
