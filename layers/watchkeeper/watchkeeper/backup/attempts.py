@@ -44,8 +44,8 @@ class Attempt:
     id: str = ""
 
     def seconds(self) -> float:
-        """Since the set was asked for."""
-        return (now() - self.asked).total_seconds()
+        """Since the set was asked for; a restore may ask for the run of a minute that is to come."""
+        return max(0.0, (now() - self.asked).total_seconds())
 
 
 def execution(application: str, run: str) -> str:
