@@ -14,9 +14,10 @@ from watchkeeper import tags
 from watchkeeper.aws.launches import Launch
 from watchkeeper.look import stamp
 from watchkeeper.replacement import actions, loss
-from watchkeeper.replacement.actions import Restore, Tag, Tell
+from watchkeeper.replacement.actions import Restore
 from watchkeeper.replacement.plan import plan
 from watchkeeper.restore import copies
+from watchkeeper.restore.actions import Tag, Tell
 
 if TYPE_CHECKING:
     from watchkeeper.aws.volumes import Volume

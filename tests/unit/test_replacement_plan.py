@@ -34,23 +34,20 @@ from watchkeeper.aws.launches import Failure
 from watchkeeper.aws.volumes import Attachment
 from watchkeeper.look import stamp
 from watchkeeper.replacement.actions import (
-    Attach,
     Detach,
     Launch,
     MoveInterface,
     Point,
     Protect,
     Rehearse,
-    Send,
     StartAgain,
     Stop,
-    Tag,
-    Tell,
     Terminate,
     Untag,
 )
 from watchkeeper.replacement.plan import plan
 from watchkeeper.replacement.scene import Zone, counted
+from watchkeeper.restore.actions import Attach, Send, Tag, Tell
 
 if TYPE_CHECKING:
     from watchkeeper.replacement.scene import Scene

@@ -13,10 +13,11 @@ from tests.unit.scenes import HOSTING, NEW, OLD, SETTINGS, away, details, host, 
 from watchkeeper import tags
 from watchkeeper.look import stamp
 from watchkeeper.replacement import loss, obstacles
-from watchkeeper.replacement.actions import Attach, Detach, Send, Tell
+from watchkeeper.replacement.actions import Detach
 from watchkeeper.replacement.observe import sort_out
 from watchkeeper.replacement.plan import plan
 from watchkeeper.replacement.verdict import Plan
+from watchkeeper.restore.actions import Attach, Send, Tell
 
 if TYPE_CHECKING:
     from watchkeeper.replacement.scene import Scene

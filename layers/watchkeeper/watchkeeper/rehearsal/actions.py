@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from watchkeeper.restore.actions import Attach, Tell
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -65,16 +67,6 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Attach:
-    """Give a copy to the scratch host."""
-
-    volume: str
-    host: str
-    device: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Send:
     """Send a command of a document to the scratch host."""
 
@@ -115,16 +107,6 @@ class DeleteGroup:
     """Delete a rehearsal's security group, which ends it."""
 
     group: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Tell people once what the key stands for."""
-
-    key: str
-    subject: str
-    text: str
     reason: str
 
 

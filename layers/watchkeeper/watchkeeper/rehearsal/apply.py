@@ -15,7 +15,6 @@ from watchkeeper.aws.launches import Failure
 from watchkeeper.aws.scratch import Apart
 from watchkeeper.rehearsal.actions import (
     Action,
-    Attach,
     Begin,
     Conclude,
     Copy,
@@ -25,10 +24,10 @@ from watchkeeper.rehearsal.actions import (
     LetGo,
     Narrow,
     Send,
-    Tell,
     Terminate,
 )
 from watchkeeper.rehearsal.scene import GONE, OUT, USER_DATA, Rehearsal
+from watchkeeper.restore.actions import Attach, Tell
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

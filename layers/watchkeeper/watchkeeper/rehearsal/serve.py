@@ -11,10 +11,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from watchkeeper import applications, loop
 from watchkeeper.errors import Refused
 from watchkeeper.rehearsal import telling
-from watchkeeper.rehearsal.actions import Conclude, DeleteGroup, DeleteVolume, LetGo, Send, Tell, Terminate, describe
+from watchkeeper.rehearsal.actions import Conclude, DeleteGroup, DeleteVolume, LetGo, Send, Terminate, describe
 from watchkeeper.rehearsal.apply import apply
 from watchkeeper.rehearsal.observe import Seen, observe, observe_all
 from watchkeeper.rehearsal.plan import age_days, plan, share_out
+from watchkeeper.restore.actions import Tell
 from watchkeeper.runtime import Metric, Report, now
 from watchkeeper.tags import PROVEN_AT, RECOVERY_MS
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from watchkeeper.aws import launches
 from watchkeeper.rehearsal import cleanup, outcome
-from watchkeeper.rehearsal.actions import Attach, Copy, Launch, Narrow
+from watchkeeper.rehearsal.actions import Copy, Launch, Narrow
 from watchkeeper.rehearsal.scene import GONE, OFF, OUT
 from watchkeeper.rehearsal.verdict import Plan, Trouble
 from watchkeeper.restore import copies
+from watchkeeper.restore.actions import Attach
 
 if TYPE_CHECKING:
     from watchkeeper.aws.groups import Group

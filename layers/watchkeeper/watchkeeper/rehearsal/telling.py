@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from watchkeeper import tags
 from watchkeeper.look import read_time, stamp
 from watchkeeper.rehearsal import proofs
-from watchkeeper.rehearsal.actions import Tell
+from watchkeeper.restore.actions import Tell
 
 if TYPE_CHECKING:
     from watchkeeper.aws.snapshots import SnapshotSet

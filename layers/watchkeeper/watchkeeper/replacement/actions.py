@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from watchkeeper.restore.actions import Attach, Send, Tag, Tell
 
+if TYPE_CHECKING:
     from watchkeeper.aws.addresses import Interface, Record
     from watchkeeper.aws.launches import Launch as Template
     from watchkeeper.aws.snapshots import SnapshotSet
-    from watchkeeper.aws.starts import Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +20,6 @@ class Launch:
     number: int
     template: Template
     replaced: str | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """Write the same tags on some things."""
-
-    ids: tuple[str, ...]
-    words: Mapping[str, str] = field(hash=False)
     reason: str
 
 
@@ -87,26 +77,6 @@ class Detach:
 
 
 @dataclass(frozen=True, slots=True)
-class Attach:
-    """Give a volume to the host that has the anchor, or is to have it."""
-
-    volume: str
-    host: str
-    device: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a command of the document start_database to a host."""
-
-    host: str
-    command: Command
-    parameters: Mapping[str, str] = field(hash=False)
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Point:
     """Let the address lead to a host: a record as it was observed, or none yet."""
 
@@ -139,16 +109,6 @@ class Rehearse:
     """Ask AWS whether a launch would be allowed; nothing is launched."""
 
     template: Template
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Tell people once what the key stands for."""
-
-    key: str
-    subject: str
-    text: str
     reason: str
 
 

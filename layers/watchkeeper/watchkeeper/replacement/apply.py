@@ -14,7 +14,6 @@ from watchkeeper.aws.hosts import Host
 from watchkeeper.replacement import loss
 from watchkeeper.replacement.actions import (
     Action,
-    Attach,
     Detach,
     Launch,
     MoveInterface,
@@ -22,16 +21,14 @@ from watchkeeper.replacement.actions import (
     Protect,
     Rehearse,
     Restore,
-    Send,
     StartAgain,
     Stop,
-    Tag,
-    Tell,
     Terminate,
     Untag,
 )
 from watchkeeper.replacement.scene import GONE, MOST_REPLACEMENTS
 from watchkeeper.restore import copies
+from watchkeeper.restore.actions import Attach, Send, Tag, Tell
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

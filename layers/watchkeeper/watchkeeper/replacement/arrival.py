@@ -10,9 +10,10 @@ from watchkeeper.aws import starts
 from watchkeeper.aws.addresses import UNREAD, Interface, Record
 from watchkeeper.look import stamp
 from watchkeeper.replacement import obstacles, telling
-from watchkeeper.replacement.actions import MoveInterface, Point, Send, Tag
+from watchkeeper.replacement.actions import MoveInterface, Point
 from watchkeeper.replacement.refusals import Refusal
 from watchkeeper.replacement.verdict import Plan
+from watchkeeper.restore.actions import Send, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from watchkeeper import tags
 from watchkeeper.aws import launches
 from watchkeeper.replacement import obstacles, refusals, telling
-from watchkeeper.replacement.actions import Protect, Rehearse, Send, Tag, Terminate, Untag
+from watchkeeper.replacement.actions import Protect, Rehearse, Terminate, Untag
 from watchkeeper.replacement.arrival import BACKOFF, arrive, point, proven, start_words, starts_since
 from watchkeeper.replacement.move import fence, is_busy, is_stuck, protect
 from watchkeeper.replacement.refusals import Refusal
 from watchkeeper.replacement.scene import MOST_REPLACEMENTS, retired_at
 from watchkeeper.replacement.verdict import Plan
+from watchkeeper.restore.actions import Send, Tag
 
 if TYPE_CHECKING:
     from watchkeeper.aws.hosts import Host

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from watchkeeper import tags
 from watchkeeper.aws import volumes
 from watchkeeper.look import read_time, stamp
-from watchkeeper.replacement.actions import Restore, Tag
+from watchkeeper.replacement.actions import Restore
 from watchkeeper.replacement.refusals import Refusal
 from watchkeeper.replacement.scene import GONE
 from watchkeeper.replacement.verdict import Plan
 from watchkeeper.restore import copies
+from watchkeeper.restore.actions import Tag
 
 if TYPE_CHECKING:
     from datetime import datetime

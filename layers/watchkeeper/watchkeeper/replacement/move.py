@@ -10,10 +10,11 @@ from watchkeeper.aws.addresses import Interface
 from watchkeeper.aws.hosts import BY_PEOPLE
 from watchkeeper.look import stamp
 from watchkeeper.replacement import obstacles, refusals
-from watchkeeper.replacement.actions import Attach, Detach, MoveInterface, Protect, Stop, Tag, Terminate
+from watchkeeper.replacement.actions import Detach, MoveInterface, Protect, Stop, Terminate
 from watchkeeper.replacement.arrival import arrive
 from watchkeeper.replacement.scene import GONE, STOPPED, retired_at
 from watchkeeper.replacement.verdict import Plan
+from watchkeeper.restore.actions import Attach, Tag
 
 if TYPE_CHECKING:
     from watchkeeper.aws.hosts import Host

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from watchkeeper import tags
 from watchkeeper.look import stamp
 from watchkeeper.replacement import calm, loss, obstacles, pauses, refusals
-from watchkeeper.replacement.actions import Launch, Send, StartAgain, Tag, Tell, Untag
+from watchkeeper.replacement.actions import Launch, StartAgain, Untag
 from watchkeeper.replacement.move import fence, move
 from watchkeeper.replacement.scene import GONE, YOUNG
 from watchkeeper.replacement.verdict import Plan
+from watchkeeper.restore.actions import Send, Tag, Tell
 
 if TYPE_CHECKING:
     from watchkeeper.aws.hosts import Host

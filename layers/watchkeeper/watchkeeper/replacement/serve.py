@@ -14,12 +14,13 @@ from watchkeeper import applications, loop, tags
 from watchkeeper.aws import hosts, launches, volumes
 from watchkeeper.errors import Refused, Skipped
 from watchkeeper.replacement import care, telling
-from watchkeeper.replacement.actions import Protect, StartAgain, Stop, Tell, Terminate, describe
+from watchkeeper.replacement.actions import Protect, StartAgain, Stop, Terminate, describe
 from watchkeeper.replacement.apply import apply
 from watchkeeper.replacement.observe import Seen, observe
 from watchkeeper.replacement.plan import plan
 from watchkeeper.replacement.scene import Details
 from watchkeeper.replacement.survey import observe_all
+from watchkeeper.restore.actions import Tell
 from watchkeeper.runtime import Metric, Report, now
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from watchkeeper import tags
 from watchkeeper.look import read_time
-from watchkeeper.replacement.actions import Tell
 from watchkeeper.replacement.scene import GONE, retired_at
+from watchkeeper.restore.actions import Tell
 
 if TYPE_CHECKING:
     from datetime import datetime
