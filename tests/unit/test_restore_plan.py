@@ -19,6 +19,7 @@ from watchkeeper.aws.notices import Place
 from watchkeeper.aws.volumes import Attachment, Volume
 from watchkeeper.look import Look, read_time, stamp
 from watchkeeper.restore.actions import Attach, Detach, Make, Protect, Send, Tag, Tell, Untag
+from watchkeeper.restore.arrival import STUCK
 from watchkeeper.restore.plan import plan
 from watchkeeper.restore.scene import Operation, Scene, current, read
 from watchkeeper.restore.settings import Settings
@@ -120,6 +121,11 @@ STEPS: list[tuple[str, Scene, list[tuple[type, object]]]] = [
     ("put the other in", scene(aside(), put_in()[:1], new()[1:], **STOPPED), [(Tag, NEW[1:])]),
     ("attach", scene(aside(), put_in(), **STOPPED), [(Attach, NEW[0]), (Attach, NEW[1])]),
     ("attaching", scene(aside(), put_in(OLD, "attaching"), **STOPPED), []),
+    (
+        "stuck",
+        scene(aside(), put_in(OLD, "attaching"), now=NOW + STUCK, **STOPPED),
+        [(Detach, NEW[1]), (Detach, NEW[0])],
+    ),
     ("start", scene(aside(), put_in(OLD), **STOPPED), [(Send, "start")]),
     ("starting", scene(aside(), put_in(OLD), sent_in=(under_way(SOON),)), []),
     (
@@ -198,7 +204,8 @@ def is_safe(world: Scene, found: Plan) -> None:
         if isinstance(action, Detach):
             assert action.volume in mine
             assert action.host == OLD
-            assert any(one.is_success for one in world.stops)
+            (held,) = [one.attachment for one in world.volumes if one.id == action.volume]
+            assert any(one.is_success for one in world.stops) or (held and held.state == "attaching")
         if isinstance(action, Tag) and action.words.get(tags.ROLE) == tags.PUT_ASIDE:
             assert set(action.ids) <= mine
             assert all(one.attachment is None for one in world.volumes if one.id in action.ids)

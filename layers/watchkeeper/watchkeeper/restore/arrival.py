@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 
 from watchkeeper import tags
 from watchkeeper.restore import telling
-from watchkeeper.restore.actions import Attach, Tag, Untag
+from watchkeeper.restore.actions import Attach, Detach, Tag, Untag
 from watchkeeper.restore.commands import ask
 from watchkeeper.restore.scene import DEVICES, ago, group
 from watchkeeper.restore.verdict import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from watchkeeper.restore.actions import Action
     from watchkeeper.restore.scene import Operation, Scene
     from watchkeeper.restore.settings import Settings
+
+# "Most attach operations finish within 1-4 seconds" (aws-ebs-csi-driver); one that does not, does not at all.
+STUCK = timedelta(minutes=5)
 
 # How long the end waits for somebody to be told, should notices not be taken.
 PATIENCE = timedelta(minutes=5)
@@ -55,15 +59,25 @@ def attach(scene: Scene) -> Plan | None:
         return Plan(refusal=telling.elsewhere(strange, scene.home), step=6)
     free = [one for one in scene.incoming if one.attachment is None]
     names = [name for name in DEVICES if host and name not in host.devices.values()]
+    turn = int(scene.now.timestamp() // STUCK.total_seconds()) % max(1, len(names))
     steps: list[Action] = [
         Attach(one.id, scene.home, name, "the anchor first, the others to who has it")
-        for one, name in zip(free, names, strict=False)
+        for one, name in zip(free, names[turn:] + names[:turn], strict=False)
     ]
     if free and not steps:
         return Plan(refusal=f"{scene.home} has no device name free of {DEVICES[0]} to {DEVICES[-1]}.", step=6)
     away = [one for one in scene.incoming if one.attachment is None or one.attachment.state != "attached"]
+    steps += [
+        Detach(one.id, scene.home, "attaching does not end; then under another name")
+        for one in reversed(away)
+        if one.attachment and one.attachment.state == "attaching" and _is_stuck(scene, one.attachment.since)
+    ]
     waits = tuple(f"{one.id} is attached to {scene.home}" for one in away)
     return Plan(tuple(steps), waits, 6) if away else None
+
+
+def _is_stuck(scene: Scene, since: datetime | None) -> bool:
+    return since is not None and ago(scene, since) >= STUCK
 
 
 def start(scene: Scene, settings: Settings) -> Plan:
