@@ -128,7 +128,7 @@ def test_killed_after_each_of_its_writes_and_sent_again_it_loses_nothing_of_eith
     before = volumes(region)
     with Writers(db) as writers:
         region.run(at_most=0.3)
-        killed = send_until_done(region, set=kept.run, into="database")
+        killed = send_until_done(region, set=kept.run, into="database", force=True)  # it was undone before
     restored = database_of(region)
 
     assert {"CreateVolume", "SendCommand", "DetachVolume", "AttachVolume", "CreateTags"} < {
