@@ -18,6 +18,25 @@ FUNCTION = "rehearse_restore"
 APPLICATION = "smallpayroll"
 ACKNOWLEDGED = 3
 
+# All writes of one undisturbed look, in their order.
+WRITES = (
+    "CreateSecurityGroup",
+    "RevokeSecurityGroupEgress",
+    "AuthorizeSecurityGroupEgress",
+    "RunInstances",
+    "CreateVolume",
+    "CreateVolume",
+    "AttachVolume",
+    "AttachVolume",
+    "SendCommand",
+    "SendCommand",
+    "CreateTags",
+    "TerminateInstances",
+    "DeleteVolume",
+    "DeleteVolume",
+    "DeleteSecurityGroup",
+)
+
 # What falls due each minute would find nothing to do, and costs most of a week.
 ASLEEP = {"ReplaceDatabaseHosts": "false", "RegisterWebNodes": "false", "RehearseRestores": "false"}
 

@@ -134,3 +134,25 @@ def is_sound(region: Region) -> None:
 def is_question(call: Call) -> bool:
     """Every few minutes each host is asked how it is."""
     return call.operation == "SendCommand" and call.parameters["Parameters"]["command"] == ["probe"]
+
+
+def attachments(region: Region, volume: str) -> list[str]:
+    return [one["InstanceId"] for one in shown(region, volume)["Attachments"]]
+
+
+def shown(region: Region, volume: str) -> Any:
+    (found,) = region.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
+    return found
+
+
+def snapshot(region: Region) -> str:
+    """A snapshot of the first set."""
+    ours = [one for one in region.ec2.snapshots if "run" in words(region, one)]
+    return min(ours, key=lambda one: (words(region, one)["run"], one))
+
+
+def is_untouched(region: Region, before: list[str]) -> None:
+    """Production is as it was."""
+    assert database(region) == before
+    assert paused(region) == {}
+    is_served_by(region, host(region))

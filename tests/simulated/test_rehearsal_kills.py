@@ -10,6 +10,7 @@ import pytest
 from region import Death, Failed, LostAnswer, hours
 from tests.simulated.dying import volumes
 from tests.simulated.rehearsing import (
+    WRITES,
     Shared,
     asked,
     is_untouched,
@@ -28,24 +29,6 @@ if TYPE_CHECKING:
     from region import Region
     from region.faults import Fault
 
-# All writes of one undisturbed look, in their order.
-WRITES = (
-    "CreateSecurityGroup",
-    "RevokeSecurityGroupEgress",
-    "AuthorizeSecurityGroupEgress",
-    "RunInstances",
-    "CreateVolume",
-    "CreateVolume",
-    "AttachVolume",
-    "AttachVolume",
-    "SendCommand",
-    "SendCommand",
-    "CreateTags",
-    "TerminateInstances",
-    "DeleteVolume",
-    "DeleteVolume",
-    "DeleteSecurityGroup",
-)
 CONCLUDED = WRITES.index("CreateTags") + 1
 
 DEATHS = [

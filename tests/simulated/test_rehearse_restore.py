@@ -15,6 +15,7 @@ from tests.simulated.dying import host, machines, notices, volumes, words
 from tests.simulated.rehearsing import (
     APPLICATION,
     FUNCTION,
+    WRITES,
     Shared,
     asked,
     is_untouched,
@@ -72,25 +73,6 @@ def interrupted(region: Region, operation: str) -> None:
     region.faults.add(Death(before=number))
     with pytest.raises(Failed, match="killed"):
         rehearse(region)
-
-
-WRITES = (
-    "CreateSecurityGroup",
-    "RevokeSecurityGroupEgress",
-    "AuthorizeSecurityGroupEgress",
-    "RunInstances",
-    "CreateVolume",
-    "CreateVolume",
-    "AttachVolume",
-    "AttachVolume",
-    "SendCommand",
-    "SendCommand",
-    "CreateTags",
-    "TerminateInstances",
-    "DeleteVolume",
-    "DeleteVolume",
-    "DeleteSecurityGroup",
-)
 
 
 # A set is proven

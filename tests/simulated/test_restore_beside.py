@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from region import minutes
-from tests.simulated.dying import host, is_served_by, look, machine, words
+from tests.simulated.dying import host, look, machine, words
 from tests.simulated.restoring import (
+    attachments,
     database,
+    is_untouched,
     label,
     open_restorable,
     paused,
     refusal,
     restore,
+    shown,
+    snapshot,
     writes,
 )
 from watchkeeper import tags
@@ -31,28 +35,6 @@ def region() -> Iterator[Region]:
     """For tests that change nothing, or nothing but what they make beside the database."""
     with open_restorable() as opened:
         yield opened
-
-
-def attachments(region: Region, volume: str) -> list[str]:
-    return [one["InstanceId"] for one in shown(region, volume)["Attachments"]]
-
-
-def shown(region: Region, volume: str) -> Any:
-    (found,) = region.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
-    return found
-
-
-def snapshot(region: Region) -> str:
-    """A snapshot of the first set."""
-    ours = [one for one in region.ec2.snapshots if "run" in words(region, one)]
-    return min(ours, key=lambda one: (words(region, one)["run"], one))
-
-
-def is_untouched(region: Region, before: list[str]) -> None:
-    """Production is as it was."""
-    assert database(region) == before
-    assert paused(region) == {}
-    is_served_by(region, host(region))
 
 
 # Beside the database

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +14,11 @@ from tests.simulated.restoring import (
     FUNCTION,
     PUT_BACK,
     RESTORED,
+    attachments,
     database,
     die,
     is_sound,
+    is_untouched,
     label,
     of_role,
     open_restorable,
@@ -24,6 +26,7 @@ from tests.simulated.restoring import (
     payload,
     refusal,
     restore,
+    snapshot,
     take,
     writes,
     written,
@@ -39,28 +42,6 @@ if TYPE_CHECKING:
 def region() -> Iterator[Region]:
     with open_restorable() as opened:
         yield opened
-
-
-def attachments(region: Region, volume: str) -> list[str]:
-    return [one["InstanceId"] for one in shown(region, volume)["Attachments"]]
-
-
-def shown(region: Region, volume: str) -> Any:
-    (found,) = region.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
-    return found
-
-
-def snapshot(region: Region) -> str:
-    """A snapshot of the first set."""
-    ours = [one for one in region.ec2.snapshots if "run" in words(region, one)]
-    return min(ours, key=lambda one: (words(region, one)["run"], one))
-
-
-def is_untouched(region: Region, before: list[str]) -> None:
-    """Production is as it was."""
-    assert database(region) == before
-    assert paused(region) == {}
-    is_served_by(region, host(region))
 
 
 def test_a_restore_puts_a_set_into_the_databases_place_and_undo_puts_back_what_was(region: Region) -> None:
