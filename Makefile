@@ -20,7 +20,7 @@ ifdef TESTS
 	@$(DEV)/pytest $(TESTS)
 else
 	@$(DEV)/pytest --numprocesses=auto --dist=worksteal tests/unit tests/template tests/simulated
-	@$(DEV)/pytest --numprocesses=3 --dist=loadfile tests/disks tests/sam_local || [ $$? -eq 5 ] # 5: nothing was run, since both are left out
+	@$(DEV)/pytest --numprocesses=4 --dist=loadfile tests/disks tests/sam_local || [ $$? -eq 5 ] # 5: nothing was run, since both are left out
 endif
 
 check: .venv/dev/.made .venv/sam/.made ## check everything that needs no running: style, types, template, scripts
