@@ -124,22 +124,14 @@ def find(ec2: EC2Client, ids: Sequence[str]) -> dict[str, Host]:
 def find_databases(ec2: EC2Client, applications: Sequence[str], zone: str | None = None) -> dict[str, Host]:
     """The database hosts of the applications with these names (`*` matches any text), in a zone or in all, by id."""
     where: list[FilterTypeDef] = [{"Name": "availability-zone", "Values": [zone]}] if zone else []
-    return {one.id: one for one in _find(ec2, *_claiming(applications), *where) if one.is_database}
-
-
-def find_claiming(ec2: EC2Client, applications: Sequence[str]) -> list[Host]:
-    """The instances that are tagged as database hosts of these applications, those that are gone too."""
-    return _find(ec2, *_claiming(applications))
+    return {
+        one.id: one for one in _find(ec2, *_claiming(applications, [tags.DATABASE_HOST]), *where) if one.is_database
+    }
 
 
 def find_of(ec2: EC2Client, applications: Sequence[str], roles: Sequence[str]) -> list[Host]:
     """The instances of these applications that have one of these roles, those that are gone too."""
-    return _find(ec2, *_claiming(applications, *roles))
-
-
-def find_web_nodes(ec2: EC2Client, applications: Sequence[str]) -> list[Host]:
-    """The instances that are tagged as web nodes of these applications, those that are gone too."""
-    return _find(ec2, *_claiming(applications, tags.WEB_NODE))
+    return _find(ec2, *_claiming(applications, roles))
 
 
 def find_taken(ec2: EC2Client, addresses: Sequence[str]) -> set[tuple[str, str]]:
@@ -158,10 +150,10 @@ def find_taken(ec2: EC2Client, addresses: Sequence[str]) -> set[tuple[str, str]]
     return taken
 
 
-def _claiming(applications: Sequence[str], *roles: str) -> list[FilterTypeDef]:
+def _claiming(applications: Sequence[str], roles: Sequence[str]) -> list[FilterTypeDef]:
     return [
         {"Name": f"tag:{tags.APPLICATION}", "Values": list(applications)},
-        {"Name": f"tag:{tags.ROLE}", "Values": list(roles or [tags.DATABASE_HOST])},
+        {"Name": f"tag:{tags.ROLE}", "Values": list(roles)},
     ]
 
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# EC2 recommends these names for EBS; on Nitro they are only asked for, and a host knows a volume by its serial:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html
+DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:

@@ -92,7 +92,7 @@ def observe(ec2: EC2Client, balancers: Balancers, names: Sequence[str], look: Lo
     found = pools.find(balancers, names)
     if not found:
         return Fleet(())
-    claiming = [one for one in hosts.find_web_nodes(ec2, names) if is_watched(one.application, names)]
+    claiming = [one for one in hosts.find_of(ec2, names, [tags.WEB_NODE]) if is_watched(one.application, names)]
     unwell = checks.find_unwell(ec2) if claiming else {}
     read, errors = _read_members(balancers, found)
     nodes = {one.id: Node.from_host(one, unwell) for one in claiming}

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper.aws import launches
+from watchkeeper.aws.hosts import BY_PEOPLE
+from watchkeeper.aws.volumes import DEVICES
 from watchkeeper.rehearsal import cleanup, outcome
 from watchkeeper.rehearsal.actions import Copy, Launch, Narrow
 from watchkeeper.rehearsal.scene import GONE, OFF, OUT
@@ -27,12 +29,6 @@ if TYPE_CHECKING:
 # From running to an agent that answers it takes some ten to thirty seconds; an image that has much to do, minutes.
 NO_AGENT = timedelta(minutes=15)
 
-# TerminateInstances, and its own clock; https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
-BY_SOMEBODY = ("Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown")
-
-# EC2 recommends these names for EBS, and on Nitro they are only asked for:
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html
-DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
 STUCK = timedelta(minutes=5)
 
 
@@ -91,7 +87,7 @@ def obstacle(network: Network) -> Trouble | None:
 def _launch(scene: Scene, details: Details, live: Rehearsal, group: Group, before: list[Host]) -> Plan:
     if before:
         ended = f"{before[0].id} is {before[0].state} ({before[0].reason})"
-        return _end(scene, live, _gone(ended, is_told=before[0].reason not in BY_SOMEBODY))
+        return _end(scene, live, _gone(ended, is_told=before[0].reason not in BY_PEOPLE))
     if trouble := obstacle(details.network) or _refusal(details.failure):
         return _end(scene, live, trouble)
     launch = Launch(live, scene.launches[0], details.network, group.id, "the set is restored beside production")

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper import tags
+from watchkeeper.aws import volumes
 from watchkeeper.aws.addresses import Interface
 from watchkeeper.aws.hosts import BY_PEOPLE
 from watchkeeper.look import stamp
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from watchkeeper.replacement.actions import Action
     from watchkeeper.replacement.scene import Scene
     from watchkeeper.replacement.settings import Settings
-
-# EC2 recommends these names for EBS; on Nitro they are only asked for, and a host knows a volume by its serial:
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html
-DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
 
 # "Most attach operations finish within 1-4 seconds" (aws-ebs-csi-driver); one that does not, does not at all.
 STUCK = timedelta(minutes=5)
@@ -155,7 +152,7 @@ def _attach(scene: Scene, target: Host) -> list[Action]:
     free = [one for one in scene.volumes if one.attachment is None and one.state == "available"]
     if scene.anchor.attachment is None and scene.anchor not in free:
         return []
-    names = [name for name in DEVICES if name not in target.devices.values()]
+    names = [name for name in volumes.DEVICES if name not in target.devices.values()]
     turn = int(scene.age(target) / STUCK) % len(names)
     return [
         Attach(one.id, target.id, name, "the anchor first, the others to who has it")

@@ -67,7 +67,7 @@ class Seen:
 def observe(read: Readers, settings: Settings, name: str, now: datetime, seen: Seen) -> Scene:
     """One application with its details; what does not change within a look is read once."""
     found, restoring = sort_out(volumes.find_of(read.ec2, [name], ROLES))
-    known = {one.id: one for one in hosts.find_claiming(read.ec2, [name])}
+    known = {one.id: one for one in hosts.find_of(read.ec2, [name], [tags.DATABASE_HOST])}
     wanted = {one.attachment.host for one in found if one.attachment} | {one.tags.get(tags.HOST, "") for one in found}
     known |= hosts.find(read.ec2, sorted(wanted - set(known) - {""}))
     for launched in seen.launched.values():  # reads may lag behind the answer of RunInstances

@@ -38,7 +38,7 @@ def observe_all(read: Readers, settings: Settings, names: Sequence[str], now: da
     tagged = _by_application(volumes.find_of(read.ec2, names, ROLES))
     sorted_out = {name: sort_out(some) for name, some in tagged.items()}
     found = {name: some for name, (some, _) in sorted_out.items() if some}
-    claiming = _by_application(hosts.find_claiming(read.ec2, names))
+    claiming = _by_application(hosts.find_of(read.ec2, names, [tags.DATABASE_HOST]))
     known = {one.id: one for some in claiming.values() for one in some}
     holding = {one.host for some in found.values() for one in some if one.host}
     known |= hosts.find(read.ec2, sorted(holding - set(known)))

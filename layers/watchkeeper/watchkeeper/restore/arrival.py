@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchkeeper import tags
+from watchkeeper.aws.volumes import DEVICES
 from watchkeeper.restore import telling
 from watchkeeper.restore.actions import Attach, Detach, Tag, Untag
 from watchkeeper.restore.commands import ask
-from watchkeeper.restore.scene import DEVICES, ago, group
+from watchkeeper.restore.scene import ago, group
 from watchkeeper.restore.verdict import Plan
 
 if TYPE_CHECKING:

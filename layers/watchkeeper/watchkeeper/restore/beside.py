@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from watchkeeper import tags
+from watchkeeper.aws.volumes import DEVICES
 from watchkeeper.restore import choice, telling
 from watchkeeper.restore.actions import Attach, Make
 from watchkeeper.restore.commands import ask
-from watchkeeper.restore.scene import DEVICES, group
+from watchkeeper.restore.scene import group
 from watchkeeper.restore.verdict import Plan
 
 if TYPE_CHECKING:

@@ -83,7 +83,7 @@ def observe(read: Readers, settings: Settings, look: Look, wish: Wish, now: date
 
 
 def _read_hosts(read: Readers, name: str, found: Sequence[Volume], wish: Wish) -> dict[str, Host]:
-    known = {one.id: one for one in hosts.find_claiming(read.ec2, [name])}
+    known = {one.id: one for one in hosts.find_of(read.ec2, [name], [tags.DATABASE_HOST])}
     wanted = {one.attachment.host for one in found if one.attachment} | {one.tags.get(tags.HOST, "") for one in found}
     return known | hosts.find(read.ec2, sorted((wanted | {wish.instance}) - set(known) - {""}))
 

@@ -32,10 +32,6 @@ FOR_DATABASE = "database"
 
 OFF = ("stopped", "terminated")
 
-# EC2 recommends these names for EBS; a host knows a volume by its serial:
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html
-DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
-
 
 @dataclass(frozen=True, slots=True)
 class Operation:
